@@ -1,0 +1,1 @@
+"""The wire contract: what happened, and how it is written down."""

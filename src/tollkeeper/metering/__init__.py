@@ -1,0 +1,1 @@
+"""Pure: from events to quantities."""

@@ -1,0 +1,1 @@
+"""The verbs of the product, one module each; bootstrap wires them."""

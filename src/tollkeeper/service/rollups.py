@@ -1,0 +1,96 @@
+"""Keeping the roll-ups close behind the events."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from tollkeeper.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tollkeeper.settings import Settings
+    from tollkeeper.store.protocols import EventStore
+
+__all__ = ["FoldingProcess", "fold_all", "start_folding_thread"]
+
+FOLD_EVENTS = 20_000
+IDLE_SECONDS = 0.5
+log = logging.getLogger("tollkeeper")
+
+
+def fold_all(store: EventStore) -> int:
+    """Fold until nothing is left behind the watermark; how many events were folded."""
+    folded = 0
+    while count := store.fold(FOLD_EVENTS):
+        folded += count
+    return folded
+
+
+def start_folding_thread(store: EventStore) -> Callable[[], None]:
+    """Fold in a daemon thread of this process; returns what stops it."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_fold_until, args=(store, stop.wait), name="tollkeeper-fold", daemon=True)
+    thread.start()
+
+    def end() -> None:
+        stop.set()
+        thread.join()
+
+    return end
+
+
+class FoldingProcess:
+    """A process of its own that folds, so that answering requests never waits for it; started again when it dies."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = threading.Event()
+        self._context = multiprocessing.get_context("spawn")
+        self._watcher = threading.Thread(target=self._watch, name="tollkeeper-fold-watch", daemon=True)
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """End the process and wait for it."""
+        self._stop.set()
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            process = self._context.Process(target=_fold_for_parent, args=(self._settings, os.getpid()), daemon=True)
+            process.start()
+            while process.is_alive() and not self._stop.wait(IDLE_SECONDS):
+                pass
+            process.terminate()
+            process.join()
+
+
+def _fold_for_parent(settings: Settings, parent: int) -> None:
+    """The life of the folding process: as long as its parent's, which may end without a word."""
+    from tollkeeper.service.bootstrap import open_service  # noqa: PLC0415  # bootstrap wires this module too
+
+    def wait(seconds: float) -> bool:
+        time.sleep(seconds)
+        return os.getppid() != parent
+
+    service = open_service(settings)
+    try:
+        _fold_until(service.events, wait)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        service.close()
+
+
+def _fold_until(store: EventStore, wait: Callable[[float], bool]) -> None:
+    while not wait(IDLE_SECONDS):
+        try:
+            while store.fold(FOLD_EVENTS) and not wait(0):
+                pass
+        except StoreError as error:
+            log.warning("Roll-ups are late: %s They will catch up.", error)

@@ -1,0 +1,110 @@
+"""Every setting of Tollkeeper in one table, read from flags, the environment, a TOML file and defaults, in this order."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tollkeeper.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["SETTINGS", "Setting", "Settings", "load_settings"]
+
+Positive = Annotated[int, Meta(ge=1)]
+
+
+def _help(text: str) -> Meta:
+    return Meta(description=text)
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The values in force; each field is a setting, its annotation carries the help text."""
+
+    store: Annotated[str, _help("Where the service keeps everything: sqlite:///PATH.")] = "sqlite:///tollkeeper.db"
+    host: Annotated[str, _help("Address that the service listens on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535), _help("Port that the service listens on; 0 takes a free one.")] = 8080
+    workers: Annotated[Positive, _help("Processes that answer requests.")] = 1
+    sink: Annotated[
+        str, _help("Where captured events go: http(s)://HOST of the service, sqlite:///PATH, or memory:.")
+    ] = ""
+    token: Annotated[str, _help("Token that the app or the terminal shows to the service.")] = ""
+    queue_events: Annotated[
+        Positive, _help("Captured events that wait in memory at most; more are dropped, counted.")
+    ] = 10_000
+    queue_bytes: Annotated[Positive, _help("Bytes of captured headers and bodies that wait in memory at most.")] = (
+        64 * 2**20
+    )
+    batch_events: Annotated[Positive, _help("Captured events that leave in one batch at most.")] = 500
+    flush_seconds: Annotated[float, Meta(gt=0), _help("Seconds that a captured event waits for company at most.")] = 1.0
+    shutdown_seconds: Annotated[float, Meta(ge=0), _help("Seconds that the exit of the app waits for the queue.")] = 5.0
+    max_body_bytes: Annotated[Positive, _help("Size of an ingest request at most, unpacked, in bytes.")] = 16 * 2**20
+    max_batch_events: Annotated[Positive, _help("Events in an ingest request at most.")] = 10_000
+    max_event_bytes: Annotated[Positive, _help("Size of one event at most, in bytes.")] = 256 * 2**10
+    session_hours: Annotated[Positive, _help("Hours that a login to the dashboard lasts.")] = 24 * 14
+    login_link_minutes: Annotated[Positive, _help("Minutes that a one-time login link is valid.")] = 60
+
+
+class Setting(Struct, frozen=True):
+    """One row of the table."""
+
+    name: str
+    type: str
+    default: str | int | float
+    help: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return f"TOLLKEEPER_{self.name.upper()}"
+
+
+def _table() -> tuple[Setting, ...]:
+    kinds: dict[type, str] = {str: "text", int: "integer", float: "number"}
+    rows = []
+    for field in msgspec.structs.fields(Settings):
+        info = msgspec.inspect.type_info(field.type)
+        text = ""
+        while isinstance(info, msgspec.inspect.Metadata):
+            text = (info.extra_json_schema or {}).get("description", text)
+            info = info.type
+        rows.append(Setting(field.name, kinds[type(field.default)], field.default, text))
+    return tuple(rows)
+
+
+SETTINGS: tuple[Setting, ...] = _table()
+
+
+def load_settings(environ: Mapping[str, str] | None = None, *, file: Path | None = None, **overrides: Any) -> Settings:
+    """Merge overrides that are not None over ``TOLLKEEPER_*`` over the TOML file over the defaults.
+
+    The file is ``file``, else the one that ``TOLLKEEPER_CONFIG`` names, else none; an unknown name in it, an unreadable
+    file or a value of the wrong type raises ConfigurationError.
+    """
+    environ = os.environ if environ is None else environ
+    path = file or (Path(environ["TOLLKEEPER_CONFIG"]) if environ.get("TOLLKEEPER_CONFIG") else None)
+    values: dict[str, Any] = _read(path) if path else {}
+    values |= {row.name: environ[row.variable] for row in SETTINGS if environ.get(row.variable)}
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    known = {row.name for row in SETTINGS}
+    if unknown := sorted(values.keys() - known):
+        raise ConfigurationError(
+            f"Unknown setting {', '.join(unknown)}: docs/settings.md lists the {len(known)} known."
+        )
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"A setting has a wrong value: {error}. See docs/settings.md.") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"Cannot read the settings file {path}: {error}.") from None

@@ -1,0 +1,1 @@
+"""Where it is kept: one page of ports, one event store per engine."""

@@ -1,0 +1,10 @@
+"""Alembic's entry: run the steps on the connection that ``tollkeeper.store.schema`` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+__all__: list[str] = []
+
+context.configure(connection=context.config.attributes["connection"], transactional_ddl=True)
+context.run_migrations()

@@ -1,0 +1,1 @@
+"""The event store on one SQLite file: WAL, durable commits, readers that never wait."""

@@ -1,0 +1,165 @@
+"""Events in one SQLite file: appended by group, folded into roll-ups, read back."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from tollkeeper.events.codec import Receipt
+from tollkeeper.metering.rollup import GRAINS, Columns, roll_up
+from tollkeeper.store.protocols import LedgerRow, StoredEvent
+from tollkeeper.store.sqlite.dimensions import Dimensions
+from tollkeeper.store.sqlite.pages import read_page
+from tollkeeper.store.sqlite.rows import SELECT_EVENT, event_from_row, row_from_event
+from tollkeeper.store.sqlite.usage import read_usage
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Sequence
+
+    from tollkeeper.events.codec import DecodedBatch
+    from tollkeeper.metering.usage import Filters, UsageQuery, UsageRow
+    from tollkeeper.store.sqlite.connections import Connections
+
+__all__ = ["SQLiteEventStore"]
+
+INSERT_EVENT = """
+    INSERT OR IGNORE INTO event (source_id, id, time, consumer_id, route_id, status, elapsed, bytes, units, path, detail)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+ADD_TO_LEDGER = """
+    INSERT INTO ledger (source_id, received, stored, duplicate, rejected) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (source_id) DO UPDATE SET received = received + excluded.received, stored = stored + excluded.stored,
+        duplicate = duplicate + excluded.duplicate, rejected = rejected + excluded.rejected
+"""
+ADD_TO_ROLLUP = """
+    INSERT INTO rollup (kind, grain, start, consumer_id, route_id, status, requests, bytes, units, timed, elapsed, sketch)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (kind, grain, start, consumer_id, route_id, status) DO UPDATE SET
+        requests = requests + excluded.requests, bytes = bytes + excluded.bytes, units = units + excluded.units,
+        timed = timed + excluded.timed, elapsed = elapsed + excluded.elapsed,
+        sketch = merge_sketches(sketch, excluded.sketch)
+"""
+UNFOLDED = """
+    SELECT time, consumer_id, route_id, status, elapsed, MAX(bytes, 0), units, seq
+    FROM event WHERE seq > ? ORDER BY seq LIMIT ?
+"""
+
+
+class SQLiteEventStore:
+    """The ``EventStore`` of one file; several processes may open it at once.
+
+    SQLite commits one transaction at a time and numbers rows within it, so the order of ``seq`` is the order of commits, and
+    everything up to the last ``seq`` that a reader sees is there: the watermark never passes a row that is still to come.
+    """
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._dimensions = Dimensions(connections.write)
+        self._appending = threading.Lock()
+
+    def append(self, batches: Sequence[tuple[str, DecodedBatch]]) -> list[Receipt]:
+        """Store batches in one durable transaction; see ``EventStore``."""
+        with self._appending:
+            events = [event for _, batch in batches for event in batch.events]
+            self._dimensions.learn((source for source, _ in batches), events)
+            rows = [[row_from_event(event, self._dimensions) for event in batch.events] for _, batch in batches]
+            with self._connections.write() as connection:
+                stored = [_insert(connection, batch) for batch in rows]
+                books = self._books(batches, rows, stored)
+                connection.executemany(ADD_TO_LEDGER, [(source, *counts) for source, counts in books.items()])
+        return [
+            Receipt(
+                received=batch.received,
+                stored=sum(new.values()),
+                duplicate=len(batch.events) - sum(new.values()),
+                rejected=len(batch.errors),
+                errors=batch.errors,
+            )
+            for (_, batch), new in zip(batches, stored, strict=True)
+        ]
+
+    def _books(
+        self, batches: Sequence[tuple[str, DecodedBatch]], rows: list[list[tuple[Any, ...]]], stored: list[Counter[int]]
+    ) -> dict[int, tuple[int, int, int, int]]:
+        """What to add to the ledger, by source: received, stored, duplicate, rejected."""
+        arrived: Counter[int] = Counter(row[0] for batch in rows for row in batch)
+        new: Counter[int] = sum(stored, Counter())
+        rejected: Counter[int] = Counter()
+        for source, batch in batches:
+            rejected[self._dimensions.source(source)] += len(batch.errors)
+        return {
+            source: (arrived[source] + rejected[source], new[source], arrived[source] - new[source], rejected[source])
+            for source in sorted(arrived.keys() | (+rejected).keys())
+        }
+
+    def fold(self, limit: int) -> int:
+        """Fold events behind the watermark; who comes second at the same events folds nothing."""
+        with self._connections.read() as connection:
+            (watermark,) = connection.execute("SELECT seq FROM watermark").fetchone()
+            rows = connection.execute(UNFOLDED, (watermark, limit)).fetchall()
+        if not rows:
+            return 0
+        columns = Columns.from_rows([row[:-1] for row in rows])
+        partials = list(_partials(columns))
+        with self._connections.write() as connection:
+            moved = connection.execute("UPDATE watermark SET seq = ? WHERE seq = ?", (rows[-1][-1], watermark)).rowcount
+            if not moved:
+                return 0
+            connection.executemany(ADD_TO_ROLLUP, partials)
+        return len(rows)
+
+    def usage(self, query: UsageQuery) -> list[UsageRow]:
+        """Answer a query from roll-ups and, for what they do not hold yet or cut too coarsely, from events."""
+        with self._connections.read() as connection:
+            return read_usage(connection, query)
+
+    def page(
+        self, filters: Filters, *, before: tuple[int, int] | None, after: tuple[int, int] | None, limit: int
+    ) -> list[StoredEvent]:
+        """List events, newest first."""
+        with self._connections.read() as connection:
+            return read_page(connection, filters, before=before, after=after, limit=limit)
+
+    def get(self, seq: int) -> StoredEvent | None:
+        """Look one event up by its place."""
+        with self._connections.read() as connection:
+            row = connection.execute(f"{SELECT_EVENT} WHERE seq = ?", (seq,)).fetchone()
+        return event_from_row(row) if row else None
+
+    def ledger(self) -> list[LedgerRow]:
+        """Read the books with a recount of the events."""
+        query = """
+            SELECT name, COALESCE(received, 0), COALESCE(stored, 0), COALESCE(duplicate, 0), COALESCE(rejected, 0),
+                (SELECT COUNT(*) FROM event WHERE event.source_id = source.source_id)
+            FROM source LEFT JOIN ledger USING (source_id) ORDER BY name
+        """
+        with self._connections.read() as connection:
+            return [
+                LedgerRow(source=name, received=came, stored=new, duplicate=again, rejected=bad, present=present)
+                for name, came, new, again, bad, present in connection.execute(query)
+            ]
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        self._connections.close()
+
+
+def _insert(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> Counter[int]:
+    """Insert rows; how many were new, by source."""
+    by_source: dict[int, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        by_source.setdefault(row[0], []).append(row)
+    return Counter(
+        {source: connection.executemany(INSERT_EVENT, group).rowcount for source, group in by_source.items()}
+    )
+
+
+def _partials(columns: Columns) -> Iterator[tuple[Any, ...]]:
+    for kind, grains in GRAINS.items():
+        for grain in grains:
+            starts = columns.time // grain * grain
+            for part in roll_up(columns, starts, by_route=kind.route, by_consumer=kind.consumer):
+                key = (kind.code, grain, part.start, part.consumer, part.route, part.status)
+                yield (*key, part.requests, part.bytes, part.units, part.timed, part.elapsed, part.sketch)

@@ -1,0 +1,63 @@
+"""Filters as SQL conditions over the numbers of dimensions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from tollkeeper.metering.usage import Filters
+
+__all__ = ["Condition", "condition_for"]
+
+
+class Condition(Struct, frozen=True):
+    """A condition on the columns ``consumer_id``, ``route_id`` and ``status``; ``sql`` starts with AND or is empty."""
+
+    sql: str
+    values: tuple[Any, ...]
+    on_route: bool
+    on_consumer: bool
+    impossible: bool = False
+
+
+def condition_for(connection: sqlite3.Connection, filters: Filters) -> Condition:
+    """Translate filters; one that names an unknown route or consumer is ``impossible``. A bad status raises InvalidRequestError."""
+    sql = ""
+    values: tuple[Any, ...] = ()
+    if filters.status_range is not None:
+        sql, values = " AND status BETWEEN ? AND ?", filters.status_range
+    routes = _routes(connection, filters)
+    if routes is not None:
+        sql += f" AND route_id IN ({', '.join(map(str, routes))})"
+    consumer = None
+    if filters.consumer is not None:
+        row = connection.execute("SELECT consumer_id FROM consumer WHERE key = ?", (filters.consumer,)).fetchone()
+        consumer = row[0] if row else -1
+        sql += " AND consumer_id = ?"
+        values = (*values, consumer)
+    return Condition(
+        sql,
+        values,
+        on_route=routes is not None,
+        on_consumer=consumer is not None,
+        impossible=routes == [] or consumer == -1,
+    )
+
+
+def _routes(connection: sqlite3.Connection, filters: Filters) -> list[int] | None:
+    wanted = {
+        "template": filters.route,
+        "method": filters.method,
+        "api": filters.api,
+        "api_version": filters.api_version,
+    }
+    given = {column: value for column, value in wanted.items() if value is not None}
+    if not given:
+        return None
+    # The columns are the four names above, never what a caller sent.
+    query = f"SELECT route_id FROM route WHERE {' AND '.join(f'{column} = ?' for column in given)}"
+    return [number for (number,) in connection.execute(query, tuple(given.values()))]

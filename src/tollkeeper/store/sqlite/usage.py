@@ -1,0 +1,156 @@
+"""Usage from roll-ups, completed from raw events where these end: exact for any range, at any moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tollkeeper.metering.rollup import GRAINS, Columns, Kind, roll_up
+from tollkeeper.metering.usage import Totals, UsageRow
+from tollkeeper.metering.window import cover
+from tollkeeper.store.sqlite.filters import condition_for
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+    from tollkeeper.metering.usage import UsageQuery
+    from tollkeeper.store.sqlite.filters import Condition
+
+__all__ = ["kind_for", "read_usage"]
+
+FIRST_ERROR_STATUS = 400
+COLUMN = {"route": "route_id", "consumer": "consumer_id", "status": "status"}
+RAW = "SELECT time, consumer_id, route_id, status, elapsed, MAX(bytes, 0), units FROM event"
+
+# A range of roll-ups is scanned whole when all keys in it are wanted, and sought bucket by bucket when only some are.
+SCAN = "FROM rollup WHERE kind = ? AND grain = ? AND start >= ? AND start < ?"
+SEEK = """FROM (WITH RECURSIVE bucket (at) AS (SELECT ? UNION ALL SELECT at + ? FROM bucket WHERE at + ? < ?) SELECT at FROM bucket)
+    CROSS JOIN rollup WHERE kind = ? AND grain = ? AND start = at"""
+
+Groups = dict[tuple[int, tuple[int, ...]], Totals]
+"""What is known so far, by start of the bucket and by the numbers of the group."""
+
+
+def read_usage(connection: sqlite3.Connection, query: UsageQuery) -> list[UsageRow]:
+    """Answer a query within one snapshot."""
+    condition = condition_for(connection, query.filters)
+    if condition.impossible:
+        return []
+    kind = kind_for(
+        by_route="route" in query.group_by or condition.on_route,
+        by_consumer="consumer" in query.group_by or condition.on_consumer,
+    )
+    plan = cover(query.start, query.end, query.step, GRAINS[kind])
+    groups: Groups = {}
+    for grain, start, end in plan.rolled:
+        _merge(groups, _rolled(connection, query, kind, condition, (grain, start, end)))
+    for start, end in plan.raw:
+        where = f"{RAW} WHERE time >= ? AND time < ?{condition.sql}"
+        _merge(groups, _raw(connection, query, where, (start, end, *condition.values)))
+    if plan.rolled_span:
+        where = f"{RAW} WHERE seq > (SELECT seq FROM watermark) AND +time >= ? AND +time < ?{condition.sql}"
+        _merge(groups, _raw(connection, query, where, (*plan.rolled_span, *condition.values)))
+    names = _names(connection, query, groups)
+    return [
+        UsageRow(
+            start=start,
+            key=tuple(names[dimension][number] for dimension, number in zip(query.group_by, key, strict=True)),
+            totals=totals,
+        )
+        for (start, key), totals in sorted(groups.items(), key=lambda item: item[0])
+    ]
+
+
+def kind_for(*, by_route: bool, by_consumer: bool) -> Kind:
+    """The roll-up whose key tells apart what is asked, and nothing else."""
+    return next(kind for kind in GRAINS if (kind.route, kind.consumer) == (by_route, by_consumer))
+
+
+def _rolled(
+    connection: sqlite3.Connection, query: UsageQuery, kind: Kind, condition: Condition, span: tuple[int, int, int]
+) -> Iterable[tuple[int, tuple[int, ...], Totals]]:
+    grain, start, end = span
+    columns = "".join(f", {COLUMN[dimension]}" for dimension in query.group_by)
+    bucket = "?" if query.step is None else "(start / ?) * ?"
+    bucket_values = (query.start,) if query.step is None else (query.step, query.step)
+    if condition.on_consumer or condition.on_route:
+        source, values = SEEK, [start, grain, grain, end, kind.code, grain]
+    else:
+        source, values = SCAN, [kind.code, grain, start, end]
+    positions = ", ".join(str(index + 1) for index in range(1 + len(query.group_by)))
+    # What is put into the text are the constants above; every value is bound.
+    rows = connection.execute(
+        f"SELECT {bucket}{columns}, SUM(requests), SUM(CASE WHEN status >= {FIRST_ERROR_STATUS} THEN requests ELSE 0 END),"
+        f" SUM(bytes), SUM(units), SUM(timed), SUM(elapsed),"
+        f" {'merge_all_sketches(sketch)' if query.sketches else 'NULL'}"
+        f" {source}{condition.sql} GROUP BY {positions if query.step is not None else positions[3:] or 'NULL'}",
+        (*bucket_values, *values, *condition.values),
+    )
+    for at, *rest in rows:
+        key, sums = rest[: len(query.group_by)], rest[len(query.group_by) :]
+        if sums[0]:
+            requests, errors, size, units, timed, elapsed, sketch = sums
+            yield (
+                at,
+                tuple(key),
+                Totals(
+                    requests=requests,
+                    errors=errors,
+                    bytes=size,
+                    units=units,
+                    timed=timed,
+                    elapsed=elapsed,
+                    sketch=sketch or b"",
+                ),
+            )
+
+
+def _raw(
+    connection: sqlite3.Connection, query: UsageQuery, sql: str, values: tuple[Any, ...]
+) -> Iterable[tuple[int, tuple[int, ...], Totals]]:
+    rows = connection.execute(sql, values).fetchall()
+    columns = Columns.from_rows(rows)
+    step = query.step
+    starts = columns.time // step * step if step is not None else np.full(len(rows), query.start, dtype=np.int64)
+    by_route, by_consumer = "route" in query.group_by, "consumer" in query.group_by
+    for part in roll_up(columns, starts, by_route=by_route, by_consumer=by_consumer):
+        numbers = {"route": part.route, "consumer": part.consumer, "status": part.status}
+        totals = Totals(
+            requests=part.requests,
+            errors=part.requests if part.status >= FIRST_ERROR_STATUS else 0,
+            bytes=part.bytes,
+            units=part.units,
+            timed=part.timed,
+            elapsed=part.elapsed,
+            sketch=part.sketch if query.sketches else b"",
+        )
+        yield part.start, tuple(numbers[dimension] for dimension in query.group_by), totals
+
+
+def _merge(groups: Groups, parts: Iterable[tuple[int, tuple[int, ...], Totals]]) -> None:
+    for start, key, totals in parts:
+        known = groups.get((start, key))
+        groups[start, key] = totals if known is None else known + totals
+
+
+def _names(connection: sqlite3.Connection, query: UsageQuery, groups: Groups) -> dict[str, dict[int, Any]]:
+    """What the numbers of each dimension in the answer stand for."""
+    names: dict[str, dict[int, Any]] = {}
+    for position, dimension in enumerate(query.group_by):
+        numbers = {key[position] for _, key in groups}
+        names[dimension] = {number: number for number in numbers}
+        if dimension == "route":
+            names[dimension] = {
+                number: (method, template, api or None, version or None)
+                for number, method, template, api, version in connection.execute(
+                    "SELECT route_id, method, template, api, api_version FROM route"
+                )
+            }
+        elif dimension == "consumer":
+            names[dimension] = {0: None}
+            for number in numbers - {0}:
+                row = connection.execute("SELECT key, label FROM consumer WHERE consumer_id = ?", (number,)).fetchone()
+                names[dimension][number] = tuple(row)
+    return names

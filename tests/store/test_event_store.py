@@ -1,0 +1,222 @@
+"""The one conformance suite of the port ``EventStore``: every implementation passes it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from tollkeeper.errors import InvalidRequestError
+from tollkeeper.events.codec import DecodedBatch, EventError
+from tollkeeper.events.event import Client, Consumer, Request, Response, UsageEvent
+from tollkeeper.metering.sketch import sketch_count
+from tollkeeper.metering.usage import Filters, UsageQuery
+from tollkeeper.metering.window import DAY, HOUR
+from tollkeeper.store.engines import open_stores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tollkeeper.store.protocols import EventStore
+
+START = datetime(2026, 10, 1, tzinfo=UTC)
+START_US = 1_790_812_800_000_000
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventStore]:
+    url = "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/store.db"
+    events, catalog = open_stores(url)
+    yield events
+    events.close()
+    catalog.close()
+
+
+def event(number: int = 0, **changes: object) -> UsageEvent:
+    plain: dict[str, object] = {
+        "id": f"id-{number}",
+        "source": "test",
+        "time": START + timedelta(minutes=number),
+        "method": "GET",
+        "path": f"/items/{number}",
+        "route": "/items/{id}",
+        "status_code": 200,
+    }
+    return UsageEvent(**(plain | changes))  # type: ignore[arg-type]  # built from plain test data
+
+
+def batch(*events: UsageEvent, errors: int = 0) -> DecodedBatch:
+    wrong = [EventError(len(events) + index, "invalid_event", "wrong") for index in range(errors)]
+    return DecodedBatch(len(events) + errors, list(events), wrong)
+
+
+def whole(**changes: object) -> UsageQuery:
+    return UsageQuery(**({"start": 0, "end": START_US * 2} | changes))  # type: ignore[arg-type]  # built from test data
+
+
+def test_a_receipt_accounts_for_every_event(store: EventStore) -> None:
+    first, second = store.append([("test", batch(event(1), event(2), event(1), errors=2)), ("test", batch(event(2)))])
+
+    assert (first.received, first.stored, first.duplicate, first.rejected) == (5, 2, 1, 2)
+    assert (second.received, second.stored, second.duplicate, second.rejected) == (1, 0, 1, 0)
+    assert [error.index for error in first.errors] == [3, 4]
+
+
+def test_the_same_id_of_another_source_is_another_event(store: EventStore) -> None:
+    (receipt,) = store.append([("test", batch(event(1), event(1, source="other")))])
+
+    assert receipt.stored == 2
+
+
+def test_the_ledger_keeps_the_books_by_source_and_recounts(store: EventStore) -> None:
+    store.append([("token", batch(event(1), event(1), event(2, source="other"), errors=3))])
+
+    assert {
+        row.source: (row.received, row.stored, row.duplicate, row.rejected, row.present) for row in store.ledger()
+    } == {
+        "test": (2, 1, 1, 0, 1),
+        "other": (1, 1, 0, 0, 1),
+        "token": (3, 0, 0, 3, 0),
+    }
+
+
+def test_an_event_comes_back_as_it_was(store: EventStore) -> None:
+    full = event(
+        7,
+        id="01a0c0de-0000-7000-8000-00000000000a",
+        url="http://shop.test/items/7?q=1",
+        path="/items/7",
+        exception="ValueError('boom')",
+        consumer=Consumer("acme", "Acme Ltd", "ops@acme.test", "gold"),
+        api="shop",
+        api_version="v2",
+        units=Decimal("2.500001"),
+        variables=Raw(b'{"model":"large"}'),
+        client=Client(user_agent="curl/8", remote_address="203.0.113.7"),
+        request=Request(elapsed_time=0.25, content_length=3, mimetype="text/plain", headers=Raw(b'{"A":["1","2"]}')),
+        response=Response(content_length=0, mimetype="application/json", body=Raw(b'{"ok":true}')),
+    )
+    store.append([("test", batch(full, event(8, request=Request(elapsed_time=0.0))))])
+
+    stored = {found.event.id: found for found in store.page(Filters(), before=None, after=None, limit=10)}
+    assert stored[full.id].event.document() == full.document()
+    assert stored["id-8"].event.request.elapsed_time == 0.0
+    again = store.get(stored[full.id].seq)
+    assert again is not None
+    assert again.event.document() == full.document()
+    assert store.get(10**9) is None
+
+
+@pytest.mark.parametrize(
+    "odd", ["01A0C0DE-0000-7000-8000-00000000000A", "01a0c0de000070008000-00000000000a----", "ä" * 36, "x"]
+)
+def test_ids_that_only_look_alike_stay_apart(store: EventStore, odd: str) -> None:
+    usual = "01a0c0de-0000-7000-8000-00000000000a"
+    (receipt,) = store.append([("test", batch(event(1, id=usual), event(2, id=odd)))])
+
+    assert receipt.stored == 2
+    assert {found.event.id for found in store.page(Filters(), before=None, after=None, limit=9)} == {usual, odd}
+
+
+def test_a_missing_route_is_made_from_the_path(store: EventStore) -> None:
+    store.append([("test", batch(event(1, route=None, path="/users/42")))])
+
+    (row,) = store.usage(whole(group_by=("route",)))
+    assert row.key == (("GET", "/users/{id}", None, None),)
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_usage_groups_and_filters(store: EventStore, folded: bool) -> None:  # noqa: FBT001  # pytest passes it by name
+    acme, umbrella = Consumer("acme", "Acme"), Consumer("umbrella")
+    store.append(
+        [
+            (
+                "test",
+                batch(
+                    event(0, consumer=acme, request=Request(elapsed_time=0.1), response=Response(content_length=10)),
+                    event(1, consumer=acme, status_code=404),
+                    event(90, consumer=umbrella, route="/slow", method="POST", request=Request(elapsed_time=2.0)),
+                    event(60 * 30, consumer=None, status_code=503, units=Decimal("0.5")),
+                ),
+            )
+        ]
+    )
+    if folded:
+        store.fold(100)
+
+    (total,) = store.usage(whole(sketches=True))
+    assert (total.totals.requests, total.totals.errors, total.totals.bytes) == (4, 2, 10)
+    assert (total.totals.units, total.totals.timed, total.totals.elapsed) == (3_500_000, 2, 2_100_000)
+    assert sketch_count(total.totals.sketch) == 2
+
+    def counts(**changes: object) -> dict[object, int]:
+        return {(row.start, *row.key): row.totals.requests for row in store.usage(whole(start=START_US, **changes))}
+
+    assert counts(step=HOUR) == {(START_US,): 2, (START_US + HOUR,): 1, (START_US + 30 * HOUR,): 1}
+    assert counts(step=DAY, group_by=("status",)) == {
+        (START_US, 200): 2,
+        (START_US, 404): 1,
+        (START_US + DAY, 503): 1,
+    }
+    assert counts(group_by=("consumer",)) == {
+        (START_US, ("acme", "Acme")): 2,
+        (START_US, ("umbrella", None)): 1,
+        (START_US, None): 1,
+    }
+    assert counts(filters=Filters(consumer="acme", status="4xx")) == {(START_US,): 1}
+    assert counts(filters=Filters(status="503")) == {(START_US,): 1}
+    assert counts(filters=Filters(route="/slow")) == {(START_US,): 1}
+    assert counts(filters=Filters(method="POST", consumer="umbrella")) == {(START_US,): 1}
+    assert counts(filters=Filters(method="POST", consumer="acme")) == {}
+    assert counts(filters=Filters(consumer="nobody")) == {}
+    assert counts(filters=Filters(route="/never")) == {}
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_pages_are_newest_first_and_continue_exactly(store: EventStore, folded: bool) -> None:  # noqa: FBT001  # by name
+    events = [event(number * 37 % 101 * 60, id=f"e{number}") for number in range(50)]
+    events += [event(7, id=f"same-{number}", consumer=Consumer("acme")) for number in range(5)]
+    store.append([("test", batch(*events))])
+    if folded:
+        store.fold(30)
+
+    for filters, expected in ((Filters(), 55), (Filters(consumer="acme"), 5), (Filters(status="2xx"), 55)):
+        seen: list[tuple[int, int]] = []
+        before = None
+        while page := store.page(filters, before=before, after=None, limit=4):
+            seen += [(found.event.time_us, found.seq) for found in page]
+            before = seen[-1]
+        assert seen == sorted(set(seen), reverse=True)
+        assert len(seen) == expected
+    newest = store.page(Filters(), before=None, after=None, limit=1)[0]
+    assert store.page(Filters(), before=None, after=(newest.event.time_us, newest.seq), limit=5) == []
+    assert len(store.page(Filters(status="2xx"), before=None, after=seen[-3], limit=100)) == 52
+
+
+@pytest.mark.parametrize("status", ["", "abc", "4x", "40x", "4040", "٤٠٤"])
+def test_a_status_filter_that_is_none_is_refused(store: EventStore, status: str) -> None:
+    store.append([("test", batch(event(1)))])
+
+    with pytest.raises(InvalidRequestError, match="status is"):
+        store.usage(whole(filters=Filters(status=status)))
+
+
+def test_a_consumer_keeps_what_is_known_of_it(store: EventStore) -> None:
+    store.append([("test", batch(event(1, consumer=Consumer("acme", "Acme", "a@acme.test"))))])
+    store.append([("test", batch(event(2, consumer=Consumer("acme", group="gold"))))])
+
+    (row,) = store.usage(whole(group_by=("consumer",)))
+    assert row.totals.requests == 2
+    assert row.key == (("acme", "Acme"),)
+
+
+def test_the_store_gives_events_in_the_shape_of_the_wire(store: EventStore) -> None:
+    store.append([("test", batch(event(3)))])
+    (found,) = store.page(Filters(), before=None, after=None, limit=1)
+
+    assert msgspec.json.decode(msgspec.json.encode(found.event), type=UsageEvent) == event(3)
