@@ -77,12 +77,23 @@ def test_the_ledger_keeps_the_books_by_source_and_recounts(store: EventStore) ->
     store.append([("token", batch(event(1), event(1), event(2, source="other"), errors=3))])
 
     assert {
-        row.source: (row.received, row.stored, row.duplicate, row.rejected, row.present) for row in store.ledger()
+        row.source: (row.received, row.stored, row.duplicate, row.rejected, row.present)
+        for row in store.ledger(recount=True)
     } == {
         "test": (2, 1, 1, 0, 1),
         "other": (1, 1, 0, 0, 1),
         "token": (3, 0, 0, 3, 0),
     }
+    assert {row.present for row in store.ledger(recount=False)} == {None}
+
+
+def test_the_backlog_is_what_is_not_folded(store: EventStore, request: pytest.FixtureRequest) -> None:
+    store.append([("test", batch(*(event(number) for number in range(10))))])
+    waiting = store.backlog()
+    folded = store.fold(4)
+
+    assert store.backlog() == waiting - folded
+    assert (waiting, folded) == ((10, 4) if "sqlite" in request.node.name else (0, 0))
 
 
 def test_an_event_comes_back_as_it_was(store: EventStore) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-__all__ = ["EPOCH", "ONE_UNIT", "Client", "Consumer", "Request", "Response", "UsageEvent"]
+__all__ = ["EPOCH", "MICROSECOND", "ONE_UNIT", "Client", "Consumer", "Request", "Response", "UsageEvent"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)

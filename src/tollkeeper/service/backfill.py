@@ -41,7 +41,7 @@ class BadLine(Struct, frozen=True):
 
 
 class Report(Struct, kw_only=True):
-    """How an import goes: ``lines = stored + duplicate + rejected + bad``; ``problems`` are the first five of the last two."""
+    """How an import goes: ``lines = stored + duplicate + rejected + bad``; ``problems`` are the first five losses."""
 
     lines: int = 0
     stored: int = 0

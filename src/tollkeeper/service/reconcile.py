@@ -23,15 +23,19 @@ class Reconciliation(Struct, frozen=True, kw_only=True):
 
 def reconcile(store: EventStore) -> Reconciliation:
     """Check ``received = stored + duplicate + rejected``, ``stored`` = events present, and that the roll-ups count as many."""
-    before = store.ledger()
+    before = store.ledger(recount=True)
     rows = store.usage(UsageQuery(start=0, end=END_OF_TIME))
-    books = store.ledger()
+    books = store.ledger(recount=True)
     problems = [problem for row in books for problem in _problems(row)]
     rolled_up = rows[0].totals.requests if rows else 0
-    least, most = sum(row.present for row in before), sum(row.present for row in books)
+    least, most = _present(before), _present(books)
     if not least <= rolled_up <= most:
         problems.append(f"The roll-ups count {rolled_up} requests, but {most} events are present.")
     return Reconciliation(books=books, rolled_up=rolled_up, problems=problems)
+
+
+def _present(books: list[LedgerRow]) -> int:
+    return sum(row.present or 0 for row in books)
 
 
 def _problems(row: LedgerRow) -> list[str]:

@@ -39,12 +39,12 @@ def remote_delivery(
 ) -> Callable[[DecodedBatch], Receipt]:
     """Build the delivery that posts to ``{url}/v1/events``; sending a batch again is safe, its ids are its own.
 
-    While the service is busy or away, a batch is sent again for about a minute and a half; one that is too large goes in
-    halves. Redirects are not followed, so the token goes nowhere else.
+    While the service is busy or away, a batch is sent again for about a minute; one that is too large goes in halves.
+    Redirects are not followed, so the token goes nowhere else.
 
     Raises:
         ConfigurationError: the address is not one of http or https.
-        AuthenticationError, PermissionDeniedError, SinkError: raised by the delivery, when the service does not take it.
+        AuthenticationError, PermissionDeniedError, SinkError: by the delivery, when the service does not take it.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:

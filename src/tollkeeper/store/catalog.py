@@ -44,13 +44,14 @@ class SQLCatalog:
     """The ``Catalog`` of one database; each call is one transaction."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+        self._writing = engine
+        self._reading = engine.execution_options(reads_only=True)
 
     def add_token(self, name: str, scope: Scope, digest: bytes) -> Token:
         """Keep a token; see ``Catalog``."""
         created_at = time.time_ns() // 1_000
         values = {"name": name, "scope": scope, "digest": digest, "created_at": created_at}
-        with self._transaction() as connection:
+        with _transaction(self._writing) as connection:
             try:
                 result = connection.execute(token_table.insert().values(**values))
             except IntegrityError:
@@ -66,14 +67,14 @@ class SQLCatalog:
 
     def tokens(self) -> list[Token]:
         """List the tokens, oldest first."""
-        with self._transaction() as connection:
+        with _transaction(self._reading) as connection:
             rows = connection.execute(sa.select(*TOKEN).order_by(token_table.c.id)).mappings()
             return [Token(**row) for row in rows]
 
     def revoke_token(self, name: str) -> bool:
         """Forget a token and all that acts for it."""
         mine = sa.select(token_table.c.id).where(token_table.c.name == name).scalar_subquery()
-        with self._transaction() as connection:
+        with _transaction(self._writing) as connection:
             connection.execute(session_table.delete().where(session_table.c.token_id == mine))
             return connection.execute(token_table.delete().where(token_table.c.name == name)).rowcount > 0
 
@@ -81,7 +82,7 @@ class SQLCatalog:
         """Keep a session or login link, and forget the expired ones."""
         values = {"token_id": token_id, "digest": digest, "expires_at": expires_at, "one_time": one_time}
         now = time.time_ns() // 1_000
-        with self._transaction() as connection:
+        with _transaction(self._writing) as connection:
             connection.execute(session_table.delete().where(session_table.c.expires_at <= now))
             connection.execute(session_table.insert().values(**values))
 
@@ -100,29 +101,30 @@ class SQLCatalog:
             .where(session_table.c.digest == digest, session_table.c.expires_at > now, session_table.c.one_time)
             .returning(session_table.c.token_id)
         )
-        with self._transaction() as connection:
+        with _transaction(self._writing) as connection:
             number = connection.execute(taken).scalar()
             row = connection.execute(sa.select(*TOKEN).where(token_table.c.id == number)).mappings().first()
         return Token(**row) if row else None
 
     def end_session(self, digest: bytes) -> None:
         """Forget a session."""
-        with self._transaction() as connection:
+        with _transaction(self._writing) as connection:
             connection.execute(session_table.delete().where(session_table.c.digest == digest))
 
     def close(self) -> None:
         """Close the pooled connections; idempotent."""
-        self._engine.dispose()
+        self._writing.dispose()
 
     def _one(self, query: sa.Select[tuple[int, str, str, int]]) -> Token | None:
-        with self._transaction() as connection:
+        with _transaction(self._reading) as connection:
             row = connection.execute(query).mappings().first()
         return Token(**row) if row else None
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise StoreError(f"The catalogue failed: {error}.") from error
+
+@contextlib.contextmanager
+def _transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise StoreError(f"The catalogue failed: {error}.") from error

@@ -52,7 +52,8 @@ def _sqlite_engine(path: Path) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        # Take the write lock at once: a transaction that reads first and writes later could fail half-way.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # Who will write takes the lock at once: a transaction that reads first and writes later could fail half-way.
+        reads = connection.get_execution_options().get("reads_only")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine

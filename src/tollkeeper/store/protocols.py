@@ -31,14 +31,14 @@ class StoredEvent(Struct, frozen=True):
 
 
 class LedgerRow(Struct, frozen=True, kw_only=True):
-    """The books of one source: what came in and what became of it, and ``present``, a recount of its stored events."""
+    """The books of one source: what came in, what became of it, and the events ``present``, None without a recount."""
 
     source: str
     received: int
     stored: int
     duplicate: int
     rejected: int
-    present: int
+    present: int | None
 
 
 class EventStore(Protocol):
@@ -69,8 +69,12 @@ class EventStore(Protocol):
         """Look one event up by its place."""
         ...
 
-    def ledger(self) -> list[LedgerRow]:
-        """Read the books, by source, with a recount from the events; one consistent snapshot."""
+    def ledger(self, *, recount: bool) -> list[LedgerRow]:
+        """Read the books, by source, in one consistent snapshot; a ``recount`` looks at every event, which takes time."""
+        ...
+
+    def backlog(self) -> int:
+        """How many events wait to be folded."""
         ...
 
     def close(self) -> None:

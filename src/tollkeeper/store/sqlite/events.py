@@ -128,11 +128,11 @@ class SQLiteEventStore:
             row = connection.execute(f"{SELECT_EVENT} WHERE seq = ?", (seq,)).fetchone()
         return event_from_row(row) if row else None
 
-    def ledger(self) -> list[LedgerRow]:
-        """Read the books with a recount of the events."""
-        query = """
-            SELECT name, COALESCE(received, 0), COALESCE(stored, 0), COALESCE(duplicate, 0), COALESCE(rejected, 0),
-                (SELECT COUNT(*) FROM event WHERE event.source_id = source.source_id)
+    def ledger(self, *, recount: bool) -> list[LedgerRow]:
+        """Read the books; a recount walks the index of identities."""
+        present = "(SELECT COUNT(*) FROM event WHERE event.source_id = source.source_id)" if recount else "NULL"
+        query = f"""
+            SELECT name, COALESCE(received, 0), COALESCE(stored, 0), COALESCE(duplicate, 0), COALESCE(rejected, 0), {present}
             FROM source LEFT JOIN ledger USING (source_id) ORDER BY name
         """
         with self._connections.read() as connection:
@@ -140,6 +140,14 @@ class SQLiteEventStore:
                 LedgerRow(source=name, received=came, stored=new, duplicate=again, rejected=bad, present=present)
                 for name, came, new, again, bad, present in connection.execute(query)
             ]
+
+    def backlog(self) -> int:
+        """How far the watermark is behind; rows are numbered without a gap."""
+        with self._connections.read() as connection:
+            (count,) = connection.execute(
+                "SELECT COALESCE((SELECT MAX(seq) FROM event), 0) - (SELECT seq FROM watermark)"
+            ).fetchone()
+        return int(count)
 
     def close(self) -> None:
         """Close the file; idempotent."""

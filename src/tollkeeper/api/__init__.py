@@ -1,0 +1,1 @@
+"""HTTP in, JSON out; the only place that maps errors to problem+json."""

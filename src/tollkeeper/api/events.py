@@ -1,0 +1,108 @@
+"""``/v1/events``: taking events in, and reading them back page by page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.params import Parameter
+
+from tollkeeper.api.problems import problem_for
+from tollkeeper.api.queries import FilterQuery
+from tollkeeper.errors import TooLargeError
+from tollkeeper.events.codec import Limits, decode_batch
+from tollkeeper.events.event import UsageEvent
+from tollkeeper.service.bootstrap import Service
+from tollkeeper.service.request_log import list_events
+
+if TYPE_CHECKING:
+    from litestar.types import Receive, Scope, Send
+
+    from tollkeeper.events.codec import Receipt
+    from tollkeeper.service.ingest import GroupCommit
+
+__all__ = ["EventPage", "IngestHandler", "get_events"]
+
+JSON = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """A page of events, newest first; the header ``Link`` with ``rel="next"`` leads to the older ones."""
+
+    events: list[UsageEvent]
+
+
+@get("/v1/events", sync_to_thread=True, summary="List events", tags=["Events"])
+def get_events(
+    *,
+    request: Request[Any, Any, Any],
+    service: Service,
+    filters: FilterQuery,
+    after: Annotated[str | None, Parameter(description="Cursor from the Link header of the page before.")] = None,
+    limit: Annotated[int, Parameter(ge=1, le=1000, description="Events in the page at most.")] = 50,
+) -> Response[EventPage]:
+    """List events, newest first."""
+    page = list_events(service.events, filters=filters, after=after, limit=limit)
+    response = Response(EventPage([stored.event for stored in page.events]))
+    if page.next is not None:
+        kept = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
+        response.headers["Link"] = f'<?{urlencode([*kept, ("after", page.next)])}>; rel="next"'
+    return response
+
+
+class IngestHandler:
+    """``POST /v1/events`` as plain ASGI: on the hottest route, a framework's binding costs more than the work itself."""
+
+    def __init__(self, service: Service, commits: GroupCommit) -> None:
+        self._access = service.access
+        self._commits = commits
+        settings = service.settings
+        self._limits = Limits(
+            body_bytes=settings.max_body_bytes,
+            batch_events=settings.max_batch_events,
+            event_bytes=settings.max_event_bytes,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: a receipt after the durable commit, or a problem."""
+        try:
+            body, status, headers = msgspec.json.encode(await self._ingest(scope, receive)), 200, JSON
+        except Exception as error:  # noqa: BLE001  # whatever went wrong, the sender gets an answer
+            problem = problem_for(error)
+            body, status = msgspec.json.encode(problem), problem.status
+            headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+        length = (b"content-length", str(len(body)).encode())
+        await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _ingest(self, scope: Scope, receive: Receive) -> Receipt:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        authorization = headers.get(b"authorization", b"").decode("latin-1")
+        scheme, _, secret = authorization.partition(" ")
+        token = self._access.authorize(secret.strip() if scheme.lower() == "bearer" else None, "ingest")
+        batch = decode_batch(
+            await self._read(receive, headers.get(b"content-length", b"")),
+            source=token.name,
+            content_type=headers.get(b"content-type", b"").decode("latin-1"),
+            encoding=headers.get(b"content-encoding", b"").decode("latin-1"),
+            limits=self._limits,
+        )
+        return await self._commits.submit(token.name, batch)
+
+    async def _read(self, receive: Receive, announced: bytes) -> bytes:
+        limit = self._limits.body_bytes
+        chunks: list[bytes] = []
+        size = int(announced) if announced.isdigit() else 0
+        if size <= limit:
+            size = 0
+            while True:
+                message: Any = await receive()
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+                if size > limit or not message.get("more_body", False):
+                    break
+        if size > limit:
+            raise TooLargeError(f"The body is over {limit} bytes: send smaller batches.", code="body_too_large")
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)

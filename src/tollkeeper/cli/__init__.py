@@ -1,0 +1,5 @@
+"""The terminal."""
+
+from tollkeeper.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,115 @@
+"""``tollkeeper usage`` and ``tollkeeper reconcile``: the figures, and the proof that they are whole."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tollkeeper.cli.options import StoreOption, opened
+from tollkeeper.service.periods import parse_time
+from tollkeeper.service.reconcile import END_OF_TIME, reconcile
+from tollkeeper.service.usage import Period, figure, top
+
+if TYPE_CHECKING:
+    from tollkeeper.service.usage import TopRow
+
+__all__ = ["reconcile_command", "usage_command"]
+
+MILLISECONDS = 1_000
+
+
+class By(StrEnum):
+    """What a report has a row for."""
+
+    route = "route"
+    consumer = "consumer"
+    status = "status"
+    day = "day"
+
+
+def usage_command(
+    *,
+    by: By = typer.Option(By.route, help="A row for each of these."),
+    start: str = typer.Option(None, "--from", help="Start, included: a time or a day, UTC. Default: the first event."),
+    end: str = typer.Option(None, "--to", help="End, excluded: a time or a day, UTC. Default: the last event."),
+    limit: int = typer.Option(0, min=0, help="Rows at most; 0 shows all."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
+    store: StoreOption = None,
+) -> None:
+    """Show how much the API was used, by whom or where, with errors and latency."""
+    period = Period(parse_time("from", start) if start else 0, parse_time("to", end) if end else END_OF_TIME)
+    with opened(store) as service:
+        rows = top(service.events, by.value, period, limit=limit or None)
+    figures = [_figures(by.value, row) for row in rows]
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(figures)).decode())
+        return
+    table = Table(by.value.capitalize(), box=None, header_style="bold")
+    for heading in ("Requests", "Errors", "Error rate", "p50", "p95", "p99", "Bytes", "Units"):
+        table.add_column(heading, justify="right")
+    for line in figures:
+        table.add_row(*_cells(by.value, line))
+    Console().print(table if rows else "No events yet: send some, or run 'tollkeeper import access-log FILE'.")
+
+
+def reconcile_command(
+    *, as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."), store: StoreOption = None
+) -> None:
+    """Prove that received = stored + duplicate + rejected, and that all that was stored is there; exit 1 if not."""
+    with opened(store) as service:
+        result = reconcile(service.events)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(result)).decode())
+    else:
+        _print_books(result.books)
+        for problem in result.problems:
+            typer.secho(problem, err=True, fg="red")
+        if not result.problems:
+            typer.secho("The books balance: nothing was lost, nothing was counted twice.", fg="green")
+    raise typer.Exit(1 if result.problems else 0)
+
+
+def _print_books(books: list[Any]) -> None:
+    table = Table("Source", box=None, header_style="bold", show_footer=len(books) > 1)
+    names = ("received", "stored", "duplicate", "rejected", "present")
+    for name in names:
+        total = sum(getattr(row, name) for row in books)
+        table.add_column(name.capitalize(), f"{total:,}", justify="right")
+    for row in books:
+        table.add_row(row.source, *(f"{getattr(row, name):,}" for name in names))
+    Console().print(table)
+
+
+def _figures(by: str, row: TopRow) -> dict[str, Any]:
+    sums = row.totals
+    return {
+        by: row.key,
+        "requests": sums.requests,
+        "errors": sums.errors,
+        "error_rate": figure("error_rate", sums),
+        "latency_p50": figure("latency_p50", sums),
+        "latency_p95": figure("latency_p95", sums),
+        "latency_p99": figure("latency_p99", sums),
+        "bytes": sums.bytes,
+        "units": figure("units", sums),
+    }
+
+
+def _cells(by: str, line: dict[str, Any]) -> list[str]:
+    def milliseconds(seconds: float | None) -> str:
+        return "-" if seconds is None else f"{seconds * MILLISECONDS:,.1f} ms"
+
+    return [
+        str(line[by]),
+        f"{line['requests']:,}",
+        f"{line['errors']:,}",
+        f"{line['error_rate'] or 0:.2%}",
+        *(milliseconds(line[name]) for name in ("latency_p50", "latency_p95", "latency_p99")),
+        f"{line['bytes']:,}",
+        f"{line['units']:,g}",
+    ]

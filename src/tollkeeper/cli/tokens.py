@@ -1,0 +1,79 @@
+"""``tollkeeper token`` and ``tollkeeper login-link``: credentials for programs and people."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tollkeeper.cli.options import StoreOption, opened
+from tollkeeper.errors import NotFoundError
+from tollkeeper.events.event import EPOCH
+
+__all__ = ["ADMIN", "login_link_command", "token_app"]
+
+ADMIN = "admin"
+token_app = typer.Typer(no_args_is_help=True, help="Tokens that programs show to the service.")
+
+
+class ScopeChoice(StrEnum):
+    """What a token may do."""
+
+    ingest = "ingest"
+    read = "read"
+    admin = "admin"
+
+
+@token_app.command("create")
+def create(
+    name: str = typer.Argument(None, help="Name to know it by; default: the scope with a number."),
+    *,
+    scope: ScopeChoice = typer.Option(..., help="ingest: send events; read: look at them; admin: all of it."),
+    store: StoreOption = None,
+) -> None:
+    """Make a token and print it: this once, only its hash is kept."""
+    with opened(store) as service:
+        taken = {token.name for token in service.catalog.tokens()}
+        fresh = (f"{scope}-{number}" for number in range(1, len(taken) + 2))
+        chosen = name or next(candidate for candidate in fresh if candidate not in taken)
+        secret = service.access.create_token(chosen, scope.value)
+    typer.echo(secret)
+    typer.echo(f"This is the token {chosen!r} ({scope}). Keep it: it cannot be shown again.", err=True)
+
+
+@token_app.command("list")
+def list_tokens(*, store: StoreOption = None) -> None:
+    """List the tokens in force, without their secrets."""
+    table = Table("Name", "Scope", "Created (UTC)", box=None, header_style="bold")
+    with opened(store) as service:
+        for token in service.catalog.tokens():
+            created = EPOCH + timedelta(microseconds=token.created_at)
+            table.add_row(token.name, token.scope, created.strftime("%Y-%m-%d %H:%M"))
+    Console().print(table)
+
+
+@token_app.command("revoke")
+def revoke(name: str = typer.Argument(help="Name of the token."), *, store: StoreOption = None) -> None:
+    """Take a token out of force, with the sessions that it opened."""
+    with opened(store) as service:
+        if not service.catalog.revoke_token(name):
+            raise NotFoundError(f"There is no token {name!r}: 'tollkeeper token list' shows all.")
+    typer.echo(f"Revoked {name!r}.")
+
+
+def login_link_command(
+    *,
+    url: str = typer.Option("http://127.0.0.1:8080", help="Address of the dashboard, with its prefix if it has one."),
+    store: StoreOption = None,
+) -> None:
+    """Print a link that logs one browser in to the dashboard as admin, once."""
+    with opened(store) as service:
+        token = next((token for token in service.catalog.tokens() if token.scope == ADMIN), None)
+        if token is None:
+            service.access.create_token(ADMIN, "admin")
+            token = service.catalog.tokens()[-1]
+        code = service.access.create_login_link(token)
+    typer.echo(f"{url.rstrip('/')}/login/{code}")
