@@ -9,6 +9,7 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.params import Parameter
 
+from tollkeeper.api.guard import bearer
 from tollkeeper.api.problems import problem_for
 from tollkeeper.api.queries import FilterQuery
 from tollkeeper.errors import TooLargeError
@@ -79,9 +80,8 @@ class IngestHandler:
 
     async def _ingest(self, scope: Scope, receive: Receive) -> Receipt:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        authorization = headers.get(b"authorization", b"").decode("latin-1")
-        scheme, _, secret = authorization.partition(" ")
-        token = self._access.authorize(secret.strip() if scheme.lower() == "bearer" else None, "ingest")
+        secret = bearer(headers.get(b"authorization", b"").decode("latin-1"))
+        token = self._access.authorize(secret, "ingest")
         batch = decode_batch(
             await self._read(receive, headers.get(b"content-length", b"")),
             source=token.name,

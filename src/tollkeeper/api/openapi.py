@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Request, Response, Router, get
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
@@ -20,17 +20,19 @@ from tollkeeper.events.event import UsageEvent
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from litestar.types import Guard
+
 __all__ = ["get_openapi", "openapi_config"]
 
 REFERENCE = "#/components/schemas/{name}"
 
 
-def openapi_config() -> OpenAPIConfig:
-    """What Litestar needs to describe the routes that it binds, with the page at ``/docs``."""
+def openapi_config(guard: Guard) -> OpenAPIConfig:
+    """What Litestar needs to describe the routes that it binds, with the page at ``/docs`` behind a guard."""
     return OpenAPIConfig(
         title="Tollkeeper",
         version=__version__,
-        path="/docs",
+        openapi_router=Router("/docs", route_handlers=[], guards=[guard], include_in_schema=False),
         render_plugins=[_DocsPage(path="/")],
         security=[{"token": []}],
         components=Components(

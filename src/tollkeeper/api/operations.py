@@ -14,13 +14,13 @@ __all__ = ["get_health", "get_metrics", "get_readiness"]
 OUTCOMES = ("received", "stored", "duplicate", "rejected")
 
 
-@get("/healthz", sync_to_thread=False, opt={"scope": None}, summary="Is the process up?", tags=["Operations"])
+@get("/healthz", sync_to_thread=False, opt={"public": True}, summary="Is the process up?", tags=["Operations"])
 def get_health() -> dict[str, str]:
     """Answer while the process lives."""
     return {"status": "ok"}
 
 
-@get("/readyz", sync_to_thread=True, opt={"scope": None}, summary="Can it do its work?", tags=["Operations"])
+@get("/readyz", sync_to_thread=True, opt={"public": True}, summary="Can it do its work?", tags=["Operations"])
 def get_readiness(service: Service) -> dict[str, str]:
     """Answer while the store does; otherwise a 503 problem."""
     service.events.get(0)

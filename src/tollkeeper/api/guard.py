@@ -1,0 +1,39 @@
+"""Who may call which route of the API: a token in the header, or the session of a browser for what only reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tollkeeper.service.access import SESSION_COOKIE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from litestar.connection import ASGIConnection
+    from litestar.handlers import BaseRouteHandler
+
+    from tollkeeper.service.bootstrap import Service
+
+__all__ = ["bearer", "token_guard"]
+
+
+def token_guard(service: Service) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
+    """Make the guard of the API: every route needs the right to read, save where ``opt={"public": True}``."""
+
+    def authorize(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        if handler.opt.get("public"):
+            return
+        header = connection.headers.get("authorization")
+        session = connection.cookies.get(SESSION_COOKIE)
+        if header is None and session is not None:
+            service.access.check_session(session)
+        else:
+            service.access.authorize(bearer(header or ""), "read")
+
+    return authorize
+
+
+def bearer(header: str) -> str | None:
+    """The token in the header ``Authorization``; None when it holds none."""
+    scheme, _, secret = header.partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else None
