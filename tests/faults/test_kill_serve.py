@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from faults.served import Served, run_cli
+
+from support.served import Served, run_cli
 
 if TYPE_CHECKING:
     from pathlib import Path

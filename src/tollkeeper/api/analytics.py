@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, QueryParameter
 from msgspec import Struct
 
-from tollkeeper.api.queries import FilterQuery, FromQuery, StepQuery, ToQuery, period_from, step_from
+from tollkeeper.api.queries import EndQuery, StartQuery, StepQuery, period_from, step_from
 from tollkeeper.events.event import EPOCH
+from tollkeeper.metering.usage import Filters
 from tollkeeper.service.bootstrap import Service
 from tollkeeper.service.usage import Metric, figure, timeseries, top
 
@@ -60,17 +62,19 @@ class TopBody(Struct, frozen=True, kw_only=True):
 @get("/v1/analytics/timeseries", sync_to_thread=True, summary="A metric over time", tags=["Analytics"])
 def get_timeseries(
     *,
-    service: Service,
-    filters: FilterQuery,
-    metric: Metric,
-    start: FromQuery = None,
-    end: ToQuery = None,
+    service: NamedDependency[Service],
+    filters: NamedDependency[Filters],
+    metric: FromQuery[Metric],
+    start: StartQuery = None,
+    end: EndQuery = None,
     step: StepQuery = None,
     group_by: Annotated[
         Literal["route", "consumer", "status", "status_class"] | None,
-        Parameter(description="A line for each of these."),
+        QueryParameter(description="A line for each of these."),
     ] = None,
-    limit: Annotated[int, Parameter(ge=1, le=50, description="Lines at most; the rest is added up as (other).")] = 6,
+    limit: Annotated[
+        int, QueryParameter(ge=1, le=50, description="Lines at most; the rest is added up as (other).")
+    ] = 6,
 ) -> TimeseriesBody:
     """Compute a metric over time, exact up to the moment."""
     period = period_from(start, end)
@@ -95,13 +99,13 @@ def get_timeseries(
 @get("/v1/analytics/top", sync_to_thread=True, summary="A ranking", tags=["Analytics"])
 def get_top(
     *,
-    service: Service,
-    filters: FilterQuery,
-    by: Literal["route", "consumer", "status"],
-    metric: Metric = "requests",
-    start: FromQuery = None,
-    end: ToQuery = None,
-    limit: Annotated[int, Parameter(ge=1, le=1000, description="Rows at most.")] = 10,
+    service: NamedDependency[Service],
+    filters: NamedDependency[Filters],
+    by: FromQuery[Literal["route", "consumer", "status"]],
+    metric: FromQuery[Metric] = "requests",
+    start: StartQuery = None,
+    end: EndQuery = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=1000, description="Rows at most.")] = 10,
 ) -> TopBody:
     """Rank routes, consumers or status codes by a metric."""
     rows = top(service.events, by, period_from(start, end), metric=metric, filters=filters, limit=limit)

@@ -7,14 +7,15 @@ from urllib.parse import urlencode
 
 import msgspec
 from litestar import Request, Response, get
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
 
 from tollkeeper.api.guard import bearer
 from tollkeeper.api.problems import problem_for
-from tollkeeper.api.queries import FilterQuery
 from tollkeeper.errors import TooLargeError
 from tollkeeper.events.codec import Limits, decode_batch
 from tollkeeper.events.event import UsageEvent
+from tollkeeper.metering.usage import Filters
 from tollkeeper.service.bootstrap import Service
 from tollkeeper.service.request_log import list_events
 
@@ -39,10 +40,10 @@ class EventPage(msgspec.Struct, frozen=True):
 def get_events(
     *,
     request: Request[Any, Any, Any],
-    service: Service,
-    filters: FilterQuery,
-    after: Annotated[str | None, Parameter(description="Cursor from the Link header of the page before.")] = None,
-    limit: Annotated[int, Parameter(ge=1, le=1000, description="Events in the page at most.")] = 50,
+    service: NamedDependency[Service],
+    filters: NamedDependency[Filters],
+    after: Annotated[str | None, QueryParameter(description="Cursor from the Link header of the page before.")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=1000, description="Events in the page at most.")] = 50,
 ) -> Response[EventPage]:
     """List events, newest first."""
     page = list_events(service.events, filters=filters, after=after, limit=limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Response, get
+from litestar.di import NamedDependency
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -21,7 +22,7 @@ def get_health() -> dict[str, str]:
 
 
 @get("/readyz", sync_to_thread=True, opt={"public": True}, summary="Can it do its work?", tags=["Operations"])
-def get_readiness(service: Service) -> dict[str, str]:
+def get_readiness(service: NamedDependency[Service]) -> dict[str, str]:
     """Answer while the store does; otherwise a 503 problem."""
     service.events.get(0)
     return {"status": "ok"}
@@ -45,7 +46,7 @@ class _Ledger(Collector):
 
 
 @get("/metrics", sync_to_thread=True, summary="Prometheus metrics", tags=["Operations"])
-def get_metrics(service: Service) -> Response[bytes]:
+def get_metrics(service: NamedDependency[Service]) -> Response[bytes]:
     """Expose the books of ingest in the Prometheus text format."""
     registry = CollectorRegistry()
     registry.register(_Ledger(service))

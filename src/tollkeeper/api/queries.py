@@ -6,7 +6,7 @@ import re
 import time
 from typing import Annotated
 
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from tollkeeper.errors import InvalidRequestError
 from tollkeeper.metering.usage import Filters
@@ -14,19 +14,20 @@ from tollkeeper.metering.window import DAY, HOUR, QUARTER
 from tollkeeper.service.periods import parse_time
 from tollkeeper.service.usage import Period
 
-__all__ = ["FilterQuery", "FromQuery", "StepQuery", "ToQuery", "filters_query", "period_from", "step_from"]
+__all__ = ["StartQuery", "StepQuery", "EndQuery", "filters_query", "period_from", "step_from"]
 
-FilterQuery = Filters
-FromQuery = Annotated[
+StartQuery = Annotated[
     str | None,
-    Parameter(query="from", description="Start, included: RFC 3339 or YYYY-MM-DD (UTC). Default: a day before `to`."),
+    QueryParameter(
+        name="from", description="Start, included: RFC 3339 or YYYY-MM-DD (UTC). Default: a day before `to`."
+    ),
 ]
-ToQuery = Annotated[
-    str | None, Parameter(query="to", description="End, excluded: RFC 3339 or YYYY-MM-DD (UTC). Default: now.")
+EndQuery = Annotated[
+    str | None, QueryParameter(name="to", description="End, excluded: RFC 3339 or YYYY-MM-DD (UTC). Default: now.")
 ]
 StepQuery = Annotated[
     str | None,
-    Parameter(query="step", description="Width of a bucket: 15m, 1h, 2h, 6h, 1d, 7d … Default: up to 120 buckets."),
+    QueryParameter(name="step", description="Width of a bucket: 15m, 1h, 2h, 6h, 1d, 7d … Default: up to 120 buckets."),
 ]
 UNITS = {"m": 60_000_000, "h": HOUR, "d": DAY}
 STEP = re.compile(r"([1-9][0-9]{0,4})([mhd])")
@@ -36,12 +37,12 @@ USUAL_BUCKETS = 120
 
 def filters_query(
     *,
-    route: Annotated[str | None, Parameter(description="Route template, e.g. /users/{id}.")] = None,
-    method: Annotated[str | None, Parameter(description="HTTP method.")] = None,
-    consumer: Annotated[str | None, Parameter(description="Key of a consumer.")] = None,
-    status: Annotated[str | None, Parameter(description="Status code, or a class like 4xx.")] = None,
-    api: Annotated[str | None, Parameter(description="Name of an API.")] = None,
-    api_version: Annotated[str | None, Parameter(description="Version of an API.")] = None,
+    route: Annotated[str | None, QueryParameter(description="Route template, e.g. /users/{id}.")] = None,
+    method: Annotated[str | None, QueryParameter(description="HTTP method.")] = None,
+    consumer: Annotated[str | None, QueryParameter(description="Key of a consumer.")] = None,
+    status: Annotated[str | None, QueryParameter(description="Status code, or a class like 4xx.")] = None,
+    api: Annotated[str | None, QueryParameter(description="Name of an API.")] = None,
+    api_version: Annotated[str | None, QueryParameter(description="Version of an API.")] = None,
 ) -> Filters:
     """Read the filters; a parameter that is absent or empty matches all."""
     filters = Filters(

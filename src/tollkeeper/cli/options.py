@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from tollkeeper.service.bootstrap import Service, open_service
 from tollkeeper.settings import SETTINGS, load_settings
@@ -13,7 +14,15 @@ from tollkeeper.settings import SETTINGS, load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["StoreOption", "help_of", "opened"]
+__all__ = ["StoreOption", "console", "help_of", "opened"]
+
+FILE_WIDTH = 160
+
+
+def console() -> Console:
+    """Where tables are printed: as wide as the terminal, and wide enough for all columns in a pipe or a file."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=FILE_WIDTH)
 
 
 def help_of(name: str) -> str:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from tollkeeper.cli.options import StoreOption, opened
+from tollkeeper.cli.options import StoreOption, console, opened
 from tollkeeper.service.periods import parse_time
 from tollkeeper.service.reconcile import END_OF_TIME, reconcile
 from tollkeeper.service.usage import Period, figure, top
@@ -49,12 +48,13 @@ def usage_command(
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(figures)).decode())
         return
-    table = Table(by.value.capitalize(), box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    table.add_column(by.value.capitalize(), overflow="fold", min_width=12)
     for heading in ("Requests", "Errors", "Error rate", "p50", "p95", "p99", "Bytes", "Units"):
         table.add_column(heading, justify="right")
     for line in figures:
         table.add_row(*_cells(by.value, line))
-    Console().print(table if rows else "No events yet: send some, or run 'tollkeeper import access-log FILE'.")
+    console().print(table if rows else "No events yet: send some, or run 'tollkeeper import access-log FILE'.")
 
 
 def reconcile_command(
@@ -82,7 +82,7 @@ def _print_books(books: list[Any]) -> None:
         table.add_column(name.capitalize(), f"{total:,}", justify="right")
     for row in books:
         table.add_row(row.source, *(f"{getattr(row, name):,}" for name in names))
-    Console().print(table)
+    console().print(table)
 
 
 def _figures(by: str, row: TopRow) -> dict[str, Any]:

@@ -6,10 +6,9 @@ from datetime import timedelta
 from enum import StrEnum
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from tollkeeper.cli.options import StoreOption, opened
+from tollkeeper.cli.options import StoreOption, console, opened
 from tollkeeper.errors import NotFoundError
 from tollkeeper.events.event import EPOCH
 
@@ -52,7 +51,7 @@ def list_tokens(*, store: StoreOption = None) -> None:
         for token in service.catalog.tokens():
             created = EPOCH + timedelta(microseconds=token.created_at)
             table.add_row(token.name, token.scope, created.strftime("%Y-%m-%d %H:%M"))
-    Console().print(table)
+    console().print(table)
 
 
 @token_app.command("revoke")

@@ -20,7 +20,7 @@ PARTS = re.compile(
 WORDS = frozenset({"auth", "cvc", "cvn", "otp", "pan", "pass", "pin", "sid", "sig", "ssn", "tfn"})
 SEPARATOR = re.compile(r"[\W_]+")
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
-PAIR = re.compile(r"([^&;?#=]+)=([^&;#]*)")
+BOUNDARY = re.compile(r"([&;#])")
 USERINFO = re.compile(r"(?<=//)[^/?#@\s]*@")
 
 
@@ -34,16 +34,17 @@ def is_sensitive(name: str) -> bool:
 
 def redact_query(query: str) -> str:
     """Replace the values of sensitive names in ``a=1&token=2``; everything else stays as it was written."""
-    return PAIR.sub(_redact_pair, query)
+    return "".join(map(_redact_parameter, BOUNDARY.split(query)))
 
 
 def redact_url(url: str) -> str:
     """Take the secrets out of a whole or relative URL: user and password, path parameters, query and fragment."""
     if "=" in url:
-        url = redact_query(url)
+        path, mark, query = url.partition("?")
+        url = redact_query(path) + mark + redact_query(query)
     return USERINFO.sub("", url) if "@" in url else url
 
 
-def _redact_pair(pair: re.Match[str]) -> str:
-    name, value = pair.groups()
-    return f"{name}={REDACTED}" if value and is_sensitive(unquote_plus(name)) else pair[0]
+def _redact_parameter(part: str) -> str:
+    name, _, value = part.partition("=")
+    return f"{name}={REDACTED}" if value and is_sensitive(unquote_plus(name)) else part

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from tollkeeper.settings import Settings
     from tollkeeper.store.protocols import Catalog, Scope, Token
 
-__all__ = ["Access"]
+__all__ = ["SESSION_COOKIE", "Access"]
+
+SESSION_COOKIE = "tollkeeper_session"
 
 PREFIX = "tkt_"
 GRANTS: dict[Scope, frozenset[Scope]] = {

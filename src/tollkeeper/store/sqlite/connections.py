@@ -54,6 +54,8 @@ class Connections:
     def read(self) -> Iterator[sqlite3.Connection]:
         """A consistent snapshot; the writer is not held up."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if not self._opened:
+            raise StoreError(f"The SQLite file {self._path} is closed.")
         if connection is None:
             connection = self._local.connection = self._open()
         with _transaction(connection, "BEGIN"):

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Served", "run_cli", "served"]
+__all__ = ["Served", "environment", "run_cli", "served"]
 
 ADDRESS = re.compile(r"Tollkeeper is at (http://\S+)")
 START_SECONDS = 30
@@ -42,53 +43,54 @@ def run_cli(*arguments: str, check: bool = True, stdin: str | None = None) -> su
 
 
 class Served:
-    """A running service: ``url`` to reach it, ``output`` that it printed at its start."""
+    """A running service: ``url`` to reach it; ``folder`` is where it runs, this process's when None."""
 
-    def __init__(self, store: str, port: int = 0, *, workers: int = 1) -> None:
+    def __init__(self, store: str, port: int = 0, *, workers: int = 1, folder: Path | None = None) -> None:
         command = [sys.executable, "-m", "tollkeeper.cli", "serve", "--store", store, "--port", str(port)]
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115  # closed when the process is over
+        self._output = ""
         self.process = subprocess.Popen(
             [*command, "--workers", str(workers)],
-            stdout=subprocess.PIPE,
+            stdout=self._printed,
             stderr=subprocess.STDOUT,
-            text=True,
             env=environment() | {"PYTHONUNBUFFERED": "1"},
+            cwd=folder,
         )
-        assert self.process.stdout is not None
-        self.output = self.process.stdout.readline()
-        match = ADDRESS.search(self.output)
-        if not match:
-            self.kill()
-            raise AssertionError(f"serve did not start: {self.output}{self.process.stdout.read()}")
-        self.url = match[1]
+        self.url = self._wait()
         self.port = int(self.url.rpartition(":")[2])
-        self._wait()
 
-    def _wait(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == httpx.codes.OK:
-                    return
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.02)
-        self.kill()
-        raise AssertionError("serve did not become ready")
+    @property
+    def output(self) -> str:
+        """What it printed so far."""
+        if not self._printed.closed:
+            size = os.fstat(self._printed.fileno()).st_size
+            self._output = os.pread(self._printed.fileno(), size, 0).decode()
+        return self._output
 
     def kill(self) -> None:
         """End it as a power cut would: no warning, no clean-up."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        if self.process.stdout:
-            self.process.stdout.close()
+        self._end(signal.SIGKILL)
 
     def stop(self) -> int:
         """End it as Ctrl-C does, and give its exit code."""
-        self.process.send_signal(signal.SIGINT)
+        return self._end(signal.SIGINT)
+
+    def _wait(self) -> str:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if match := ADDRESS.search(self.output):
+                with contextlib.suppress(httpx.HTTPError):
+                    if httpx.get(f"{match[1]}/readyz", timeout=2).status_code == httpx.codes.OK:
+                        return match[1]
+            time.sleep(0.02)
+        self.kill()
+        raise AssertionError(f"serve did not become ready: {self.output}")
+
+    def _end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
         code = self.process.wait(timeout=30)
-        if self.process.stdout:
-            self.output += self.process.stdout.read()
-            self.process.stdout.close()
+        _ = self.output
+        self._printed.close()
         return code
 
 

@@ -1,0 +1,1 @@
+"""Inside somebody's app: observe what passes by, never disturb it."""

@@ -1,0 +1,75 @@
+"""The two steps of a batch, off the request: make its events, then send them until the sink has taken them."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from tollkeeper.errors import SinkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tollkeeper.capture.log import QuietLog
+    from tollkeeper.events.event import UsageEvent
+
+__all__ = ["build_each", "send_until_taken"]
+
+Item = TypeVar("Item")
+
+BACKOFF_CAP_SECONDS = 30.0
+RETRY_AFTER_CAP_SECONDS = 300.0
+MAX_SURPRISES = 3
+SLICE_SECONDS = 0.001
+
+
+def build_each(
+    build: Callable[[Item], UsageEvent], items: Iterable[Item], breathe: Callable[[], None], log: QuietLog
+) -> list[UsageEvent]:
+    """Build the event of each item, without those that cannot be built; calls ``breathe`` about once a millisecond."""
+    events = []
+    began = time.perf_counter()
+    for item in items:
+        try:
+            events.append(build(item))
+        except Exception as error:  # noqa: BLE001 - whatever a request of the host may hold
+            log.tell("error", "Tollkeeper could not make an event of a request.", error=error)
+        if time.perf_counter() - began > SLICE_SECONDS:
+            breathe()
+            began = time.perf_counter()
+    return events
+
+
+def send_until_taken(
+    send: Callable[[list[UsageEvent]], None],
+    events: list[UsageEvent],
+    pause: Callable[[float], bool],
+    backoff_seconds: float,
+    log: QuietLog,
+) -> str | None:
+    """Send, and send again after ``pause(seconds)`` while the sink asks for that; None, or the reason of giving up.
+
+    The reason is ``sink`` when the sink refuses for good, or fails three times with an error that is not a SinkError;
+    ``shutdown`` when ``pause`` says that there is no more time.
+    """
+    failures = 0
+    while events:
+        after = 0.0
+        try:
+            send(events)
+            break
+        except SinkError as error:
+            failures += 1
+            again, trouble = error.retry, str(error)
+            after = min(error.retry_after or 0.0, RETRY_AFTER_CAP_SECONDS)
+        except Exception as error:  # noqa: BLE001 - a sink is the user's
+            failures += 1
+            again, trouble = failures < MAX_SURPRISES, repr(error)
+        log.tell("sink", "Tollkeeper could not deliver %d events: %s", len(events), trouble)
+        if not again:
+            return "sink"
+        delay = min(BACKOFF_CAP_SECONDS, backoff_seconds * 2 ** min(failures - 1, 16))
+        if not pause(max(after, delay * random.uniform(0.5, 1.0))):  # noqa: S311 - spreads retries, guards no secret
+            return "shutdown"
+    return None

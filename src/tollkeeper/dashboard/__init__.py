@@ -1,0 +1,1 @@
+"""HTTP in, HTML out: the pages that a person looks at."""

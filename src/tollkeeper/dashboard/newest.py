@@ -1,0 +1,36 @@
+"""What to look at instead when a page has nothing to show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from tollkeeper.dashboard.formats import moment
+from tollkeeper.dashboard.ranges import to_field
+from tollkeeper.metering.window import DAY
+
+if TYPE_CHECKING:
+    from tollkeeper.dashboard.view import View
+    from tollkeeper.store.protocols import EventStore
+
+__all__ = ["Suggestion", "suggest"]
+
+
+class Suggestion(Struct, frozen=True):
+    """When the latest request came that the filters let through, and the address of the 30 days that end with it."""
+
+    when: str
+    url: str
+
+
+def suggest(store: EventStore, view: View) -> Suggestion | None:
+    """Find the latest request of all time under the view's filters, else without them; None on an empty store."""
+    found = store.page(view.filters, before=None, after=None, limit=1)
+    if not found:
+        return None
+    newest = found[0].event.time_us
+    end = (newest // DAY + 1) * DAY
+    return Suggestion(
+        moment(newest, "%b %-d, %Y, %H:%M UTC"), view.url(from_=to_field(end - 30 * DAY), to=to_field(end))
+    )
