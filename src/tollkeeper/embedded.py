@@ -38,9 +38,9 @@ log = logging.getLogger("tollkeeper")
 def embed(app: Flask, *, prefix: str = "/tollkeeper", store: str | None = None, **capture: Any) -> Tollkeeper:
     """Record an app's requests into a store of its own, and show the dashboard below ``prefix``.
 
-    ``store`` is a URL; without it ``TOLLKEEPER_STORE``, else the file ``tollkeeper.db`` in the app's instance folder.
-    ``capture`` are the arguments of ``tollkeeper.flask.Tollkeeper``. On an empty store a one-time login link is printed.
-    Requests below ``prefix`` are not recorded. Call it last: what wraps the app later is not seen by it.
+    ``store`` is a URL; without it ``TOLLKEEPER_STORE``, else ``tollkeeper.db`` in the app's instance folder.
+    ``capture`` are the arguments of ``tollkeeper.flask.Tollkeeper``. On an empty store a one-time login link is
+    printed. Requests below ``prefix`` are not recorded. Call it last: what wraps the app later is not seen by it.
 
     Raises:
         ConfigurationError, StoreError: the store cannot be opened; nothing is changed then.

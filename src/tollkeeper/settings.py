@@ -1,4 +1,4 @@
-"""Every setting of Tollkeeper in one table, read from flags, the environment, a TOML file and defaults, in this order."""
+"""Every setting in one table, read from flags, the environment, a TOML file and the defaults, in this order."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from tollkeeper.events.event import UsageEvent
 
 if TYPE_CHECKING:
     import httpx
+
     from api.conftest import Api
 
 EVENT = {"time": "2026-10-31T12:00:00Z", "method": "GET", "path": "/items/7", "status_code": 200}

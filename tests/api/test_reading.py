@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import pytest
-from support.requirements import require
 
+from support.requirements import require
 from tollkeeper.service.rollups import fold_all
 
 if TYPE_CHECKING:

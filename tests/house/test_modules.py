@@ -19,7 +19,7 @@ FUNCTION_LINES = 40
 MAX_EXPORTS = 5
 
 LONG_MODULES = {
-    "capture/queue.py": "the queue, its thread and its fork share one lock; in two modules the lock would be in neither",
+    "capture/queue.py": "the queue, its thread and its fork share one lock, which must not be spread over modules",
 }
 EXPORTS = {
     "errors.py": "the error tree is one page",

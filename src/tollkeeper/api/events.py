@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlencode
 
 import msgspec
 from litestar import Request, Response, get
@@ -50,12 +49,13 @@ def get_events(
     response = Response(EventPage([stored.event for stored in page.events]))
     if page.next is not None:
         kept = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
-        response.headers["Link"] = f'<?{urlencode([*kept, ("after", page.next)])}>; rel="next"'
+        query = urlencode([*kept, ("after", page.next)])
+        response.headers["Link"] = f'<?{query}>; rel="next"'
     return response
 
 
 class IngestHandler:
-    """``POST /v1/events`` as plain ASGI: on the hottest route, a framework's binding costs more than the work itself."""
+    """``POST /v1/events`` as plain ASGI: here, a framework's binding would cost more than the work itself."""
 
     def __init__(self, service: Service, commits: GroupCommit) -> None:
         self._access = service.access

@@ -105,9 +105,12 @@ def _page(schema: dict[str, Any]) -> Iterator[str]:
             yield f"{escape(operation.get('description', ''))}</p>"
             if parameters := operation.get("parameters"):
                 yield "<table><tr><th>Parameter</th><th>Required</th><th>Meaning</th></tr>"
-                for parameter in parameters:
-                    text = escape(parameter.get("description", ""))
-                    required = "yes" if parameter.get("required") else "no"
-                    yield f"<tr><td><code>{escape(parameter['name'])}</code></td><td>{required}</td><td>{text}</td></tr>"
+                yield from map(_row, parameters)
                 yield "</table>"
     yield "</main></body></html>"
+
+
+def _row(parameter: dict[str, Any]) -> str:
+    name, text = escape(parameter["name"]), escape(parameter.get("description", ""))
+    required = "yes" if parameter.get("required") else "no"
+    return f"<tr><td><code>{name}</code></td><td>{required}</td><td>{text}</td></tr>"

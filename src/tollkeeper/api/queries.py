@@ -14,7 +14,7 @@ from tollkeeper.metering.window import DAY, HOUR, QUARTER
 from tollkeeper.service.periods import parse_time
 from tollkeeper.service.usage import Period
 
-__all__ = ["StartQuery", "StepQuery", "EndQuery", "filters_query", "period_from", "step_from"]
+__all__ = ["EndQuery", "StartQuery", "StepQuery", "filters_query", "period_from", "step_from"]
 
 StartQuery = Annotated[
     str | None,

@@ -10,7 +10,7 @@ import time
 import weakref
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from msgspec import Struct
 
@@ -72,6 +72,7 @@ class Queue(Generic[Item]):
         self._log = QuietLog()
         self._closing = False
         self._closed = False
+        self._finalizer: Any = None
         self._deadline = float("inf")
         self._reset()
         if hasattr(os, "register_at_fork"):
@@ -162,6 +163,8 @@ class Queue(Generic[Item]):
             if lost:
                 self._dropped["shutdown"] = lost
         atexit.unregister(self.close)
+        if self._finalizer is not None:
+            self._finalizer.cancel()
         if lost:
             self._log.tell("shutdown", "Tollkeeper lost %d events: the sink did not take them before exit.", lost)
         return not lost
@@ -199,7 +202,7 @@ class Queue(Generic[Item]):
         atexit.register(self.close)
         forked = sys.modules.get("multiprocessing.util")
         if forked is not None:  # its children end without atexit
-            forked.Finalize(None, self.close, exitpriority=10)
+            self._finalizer = forked.Finalize(None, self.close, exitpriority=10)
 
     def _run(self) -> None:
         try:

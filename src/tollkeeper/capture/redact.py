@@ -6,9 +6,9 @@ import re
 import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import parse_qsl
 
-from tollkeeper.events.redaction import REDACTED, is_sensitive
+from tollkeeper.events.redaction import REDACTED, is_sensitive, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,8 +33,6 @@ SCHEMES = frozenset(
 )
 MAX_CACHED_NAME = 64
 _separators = re.compile(r"[\W_]+")
-_within = re.compile(r"([;?#])")
-_userinfo = re.compile(r"(?<=//)[^/?#]*@")
 
 
 class Redactor:
@@ -49,10 +47,8 @@ class Redactor:
         return self._cached(name) if len(name) <= MAX_CACHED_NAME else self._judge(name)
 
     def _judge(self, name: str) -> bool:
-        plain = unicodedata.normalize("NFKC", name)
-        squeezed = _squeeze(plain)
-        # The uncached form: names come from clients, and what is worth keeping is kept here.
-        return any(denied in squeezed for denied in self._denied) or is_sensitive.__wrapped__(plain)
+        squeezed = _squeeze(name)
+        return any(denied in squeezed for denied in self._denied) or is_sensitive(name)
 
     def document(self, value: Any) -> Any:
         """Hide in place, without recursion, and return ``value``: fresh JSON (dicts, lists, scalars) of any depth."""
@@ -87,18 +83,7 @@ class Redactor:
 
     def url(self, url: str) -> str:
         """An address, or a query string, without user-info and with the values of sensitive parameters hidden."""
-        if "@" in url:
-            url = _userinfo.sub("", url)
-        return "&".join([self._parameter(part) for part in url.split("&")]) if "=" in url else url
-
-    def _parameter(self, part: str) -> str:
-        # Only & surely ends a value: from the first sensitive name on, nothing of this part is shown.
-        pieces = _within.split(part)
-        for index in range(0, len(pieces), 2):
-            name, equals, _ = pieces[index].partition("=")
-            if equals and self.is_sensitive(unquote_plus(name)):
-                return f"{''.join(pieces[:index])}{name}={REDACTED}"
-        return part
+        return redact_url(url, self.is_sensitive)
 
     def args(self, query: str) -> dict[str, str]:
         """The first value of each parameter of a query string, the sensitive ones hidden."""

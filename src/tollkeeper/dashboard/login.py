@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 from litestar import Request, Response, get, post
 from litestar.response import Redirect
 
-from tollkeeper.dashboard.security import SESSION_COOKIE, session_cookie
+from tollkeeper.dashboard.security import session_cookie
 from tollkeeper.dashboard.view import mount_prefix
 from tollkeeper.errors import AuthenticationError, PermissionDeniedError
+from tollkeeper.service.access import SESSION_COOKIE
 
 if TYPE_CHECKING:
     from litestar.di import NamedDependency

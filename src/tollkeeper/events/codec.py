@@ -89,7 +89,8 @@ def decode_batch(
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in {"", "application/json", f"{CLOUDEVENTS}+json", f"{CLOUDEVENTS}-batch+json"}:
         raise InvalidRequestError(
-            f"Content type {kind!r} is not known: send application/json, {CLOUDEVENTS}+json or {CLOUDEVENTS}-batch+json.",
+            f"Content type {kind!r} is not known: send application/json, {CLOUDEVENTS}+json"
+            f" or {CLOUDEVENTS}-batch+json.",
             code="unsupported_media_type",
         )
     parts = _parts(_unpack(body, encoding, limits.body_bytes))

@@ -65,8 +65,8 @@ class Response(Struct, frozen=True, omit_defaults=True, kw_only=True):
 class UsageEvent(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One request; ``(source, id)`` names it for ever, ``time`` is its start, aware.
 
-    The JSON parts whose shape is the app's own (headers, args, bodies, variables) are kept as ``Raw`` JSON, so that nobody
-    pays for decoding what nobody reads; ``document()`` decodes all of it.
+    The JSON parts whose shape is the app's own (headers, args, bodies, variables) are kept as ``Raw`` JSON, so that
+    nobody pays for decoding what nobody reads; ``document()`` decodes all of it.
     """
 
     id: ShortText = ""

@@ -10,7 +10,7 @@ __all__ = ["id_from_hash", "new_id"]
 
 
 def new_id() -> str:
-    """A new UUID version 7 (RFC 9562): 48 bits of milliseconds, then 74 random bits. Safe in threads and after a fork."""
+    """A new UUID version 7 (RFC 9562): milliseconds, then 74 random bits. Safe in threads and after a fork."""
     return _uuid(time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10)), version=7)
 
 

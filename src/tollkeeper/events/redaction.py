@@ -1,12 +1,17 @@
-"""Secrets in addresses: which names betray one, and what is written in its place."""
+"""Secrets in names and addresses: which names betray one, and what is written in its place."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
-__all__ = ["REDACTED", "is_sensitive", "redact_query", "redact_url"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["REDACTED", "is_sensitive", "redact_url"]
 
 REDACTED = "[REDACTED]"
 
@@ -20,31 +25,35 @@ PARTS = re.compile(
 WORDS = frozenset({"auth", "cvc", "cvn", "otp", "pan", "pass", "pin", "sid", "sig", "ssn", "tfn"})
 SEPARATOR = re.compile(r"[\W_]+")
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
-BOUNDARY = re.compile(r"([&;#])")
-USERINFO = re.compile(r"(?<=//)[^/?#@\s]*@")
+WITHIN = re.compile(r"([;?#])")
+USERINFO = re.compile(r"(?<=//)[^/?#]*@")
 
 
-@lru_cache(maxsize=4096)
 def is_sensitive(name: str) -> bool:
     """Tell whether values under this name are secrets; ``X-Api-Key``, ``api_key`` and ``apikey`` are one name."""
-    if PARTS.search(SEPARATOR.sub("", name).lower()):
+    plain = unicodedata.normalize("NFKC", name)
+    if PARTS.search(SEPARATOR.sub("", plain).lower()):
         return True
-    return any(word.lower() in WORDS for word in WORD.findall(name))
+    return any(word.lower() in WORDS for word in WORD.findall(plain))
 
 
-def redact_query(query: str) -> str:
-    """Replace the values of sensitive names in ``a=1&token=2``; everything else stays as it was written."""
-    return "".join(map(_redact_parameter, BOUNDARY.split(query)))
+_remembered = lru_cache(maxsize=4096)(is_sensitive)
 
 
-def redact_url(url: str) -> str:
-    """Take the secrets out of a whole or relative URL: user and password, path parameters, query and fragment."""
-    if "=" in url:
-        path, mark, query = url.partition("?")
-        url = redact_query(path) + mark + redact_query(query)
-    return USERINFO.sub("", url) if "@" in url else url
+def redact_url(url: str, sensitive: Callable[[str], bool] = _remembered) -> str:
+    """Take user, password and the values of sensitive parameters out of a URL, a path or a query string.
+
+    Only ``&`` surely ends a value: what follows a sensitive name up to there is hidden, ``;``, ``?`` and ``#`` too.
+    """
+    if "@" in url:
+        url = USERINFO.sub("", url)
+    return "&".join([_redact_parameter(part, sensitive) for part in url.split("&")]) if "=" in url else url
 
 
-def _redact_parameter(part: str) -> str:
-    name, _, value = part.partition("=")
-    return f"{name}={REDACTED}" if value and is_sensitive(unquote_plus(name)) else part
+def _redact_parameter(part: str, sensitive: Callable[[str], bool]) -> str:
+    pieces = WITHIN.split(part)
+    for index in range(0, len(pieces), 2):
+        name, equals, _ = pieces[index].partition("=")
+        if equals and sensitive(unquote_plus(name)):
+            return f"{''.join(pieces[:index])}{name}={REDACTED}"
+    return part

@@ -40,7 +40,7 @@ GRAINS: dict[Kind, tuple[int, ...]] = {
 
 
 class Columns(Struct, frozen=True):
-    """Events as columns of 64-bit integers: µs since 1970, ids, code, µs (negative: not measured), bytes, micro-units."""
+    """Events as columns of 64-bit integers; times in µs, ``elapsed`` negative when not measured, micro-units."""
 
     time: NDArray[np.int64]
     consumer: NDArray[np.int64]
@@ -103,7 +103,7 @@ def _run_starts(keys: NDArray[np.int64]) -> NDArray[np.intp]:
 
 
 def _sketches(keys: NDArray[np.int64], bucket: NDArray[np.int64], first: NDArray[np.intp]) -> list[bytes]:
-    """One sketch for each run of equal keys, cut out of a single buffer; untimed events sort first and leave no pair."""
+    """One sketch for each run of equal keys, cut out of a single buffer; untimed events leave no pair."""
     pair_starts = _run_starts(np.vstack((keys, bucket)))
     counts = np.diff(pair_starts, append=len(bucket))
     used = bucket[pair_starts] >= 0

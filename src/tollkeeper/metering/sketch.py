@@ -1,7 +1,7 @@
 """A latency sketch: counts in logarithmic buckets, so that any two merge and every percentile is within 1 %.
 
 DDSketch (Masson, Rim, Lee 2019) with a fixed mapping: bucket ``i`` holds microseconds in ``(g^(i-1), g^i]``, where
-``g = 1.01 / 0.99``. Packed as sorted pairs of 16-bit bucket and 32-bit count, so that merging is concatenating and summing.
+``g = 1.01 / 0.99``. Packed as sorted pairs of 16-bit bucket and 32-bit count: merging is concatenating and summing.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Filters(Struct, frozen=True, kw_only=True):
 
 
 class UsageQuery(Struct, frozen=True, kw_only=True):
-    """Usage in ``[start, end)``, both microseconds since 1970 UTC, in buckets of ``step`` (aligned to 1970; None: one bucket).
+    """Usage in ``[start, end)``, microseconds since 1970 UTC, in buckets of ``step`` (aligned to 1970; None: one).
 
     ``sketches=False`` leaves the latency sketches empty, which is much cheaper.
     """

@@ -12,7 +12,7 @@ DAY = 86_400_000_000
 
 
 class Cover(Struct, frozen=True):
-    """How ``[start, end)`` is answered: ``rolled`` spans as ``(grain, start, end)``, the rest ``raw`` as ``(start, end)``."""
+    """How a range is answered: ``rolled`` spans as ``(grain, start, end)``, the rest ``raw`` as ``(start, end)``."""
 
     rolled: tuple[tuple[int, int, int], ...]
     raw: tuple[tuple[int, int], ...]
@@ -26,7 +26,7 @@ class Cover(Struct, frozen=True):
 
 
 def cover(start: int, end: int, step: int | None, grains: tuple[int, ...]) -> Cover:
-    """Cover ``[start, end)`` by the coarsest of ``grains`` that divides ``step``, its edges by finer ones, the rest raw."""
+    """Cover ``[start, end)`` by the coarsest of ``grains`` that divides ``step``, its edges by finer ones, then raw."""
     if start >= end:
         return Cover((), ())
     usable = sorted((grain for grain in grains if step is None or step % grain == 0), reverse=True)

@@ -30,8 +30,8 @@ TOKEN_CACHE_SIZE = 1024
 class Access:
     """Checks credentials against the catalogue, which holds only hashes of them.
 
-    A secret has 256 random bits, so a plain SHA-256 cannot be searched backwards, and looking the hash up leaks nothing by
-    its timing. A token that was found stays good for a second, so that the hot routes seldom ask the store.
+    A secret has 256 random bits, so a plain SHA-256 cannot be searched backwards, and looking the hash up leaks nothing
+    by its timing. A token that was found stays good for a second, so that the hot routes seldom ask the store.
     """
 
     def __init__(self, catalog: Catalog, settings: Settings) -> None:

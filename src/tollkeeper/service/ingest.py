@@ -35,7 +35,7 @@ class GroupCommit:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tollkeeper-commit")
 
     async def submit(self, source: str, batch: DecodedBatch) -> Receipt:
-        """Store a batch; returns after its durable commit. Raises StoreError when it is not stored, also when too many wait."""
+        """Store a batch; returns after its durable commit. Raises StoreError when it is not stored or too many wait."""
         if self._waiting + len(batch.events) > WAITING_EVENTS:
             raise StoreError("Too many events wait for the store: send the batch again in a moment.", code="overloaded")
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()

@@ -22,7 +22,7 @@ class Reconciliation(Struct, frozen=True, kw_only=True):
 
 
 def reconcile(store: EventStore) -> Reconciliation:
-    """Check ``received = stored + duplicate + rejected``, ``stored`` = events present, and that the roll-ups count as many."""
+    """Check that received = stored + duplicate + rejected, stored = present, and that roll-ups count as many."""
     before = store.ledger(recount=True)
     rows = store.usage(UsageQuery(start=0, end=END_OF_TIME))
     books = store.ledger(recount=True)

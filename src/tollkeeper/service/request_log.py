@@ -30,7 +30,7 @@ def list_events(
     newer_than: str | None = None,
     limit: int = 50,
 ) -> Page:
-    """List up to ``limit`` events that follow the cursor ``after`` in the list (older ones), or newer ones than a cursor.
+    """List up to ``limit`` events that follow the cursor ``after`` (older ones), or that are newer than a cursor.
 
     Raises InvalidRequestError for a cursor that no page gave, or a limit outside 1 to 1,000.
     """

@@ -59,7 +59,7 @@ class Series(Struct, frozen=True):
 
 
 class Timeseries(Struct, frozen=True, kw_only=True):
-    """A metric over time. ``buckets`` are the starts in microseconds; ``unit`` is requests, ratio, seconds, bytes or units."""
+    """A metric over time; ``buckets`` are starts in µs, ``unit`` is requests, ratio, seconds, bytes or units."""
 
     metric: Metric
     unit: str

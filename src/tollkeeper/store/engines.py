@@ -22,7 +22,7 @@ SQLITE = "sqlite:///"
 
 
 def open_stores(url: str) -> tuple[SQLiteEventStore | MemoryEventStore, SQLCatalog | MemoryCatalog]:
-    """Open ``sqlite:///PATH`` (relative, or absolute with four slashes) or ``memory:``; else raises ConfigurationError."""
+    """Open ``sqlite:///PATH`` (absolute with four slashes) or ``memory:``; any other raises ConfigurationError."""
     if url == "memory:":
         return MemoryEventStore(), MemoryCatalog()
     if not url.startswith(SQLITE) or url == SQLITE:

@@ -47,12 +47,12 @@ class EventStore(Protocol):
     def append(self, batches: Sequence[tuple[str, DecodedBatch]]) -> list[Receipt]:
         """Store batches, each with the source that the ledger books its errors on, in one durable transaction.
 
-        Idempotent by ``(source, id)``: what is there already, or twice in the batches, counts as duplicate. Returns after the commit.
+        Idempotent by ``(source, id)``: what is there already, or twice in the batches, counts as duplicate.
         """
         ...
 
     def fold(self, limit: int) -> int:
-        """Fold up to ``limit`` events behind the watermark into the roll-ups; how many were folded. Safe to call twice at once."""
+        """Fold up to ``limit`` events behind the watermark into the roll-ups; how many. Safe to call twice at once."""
         ...
 
     def usage(self, query: UsageQuery) -> list[UsageRow]:
@@ -62,7 +62,7 @@ class EventStore(Protocol):
     def page(
         self, filters: Filters, *, before: tuple[int, int] | None, after: tuple[int, int] | None, limit: int
     ) -> list[StoredEvent]:
-        """List events, newest first, strictly older than ``before`` and newer than ``after``, both ``(time_us, seq)``."""
+        """List events, newest first, older than ``before`` and newer than ``after``, both ``(time_us, seq)``."""
         ...
 
     def get(self, seq: int) -> StoredEvent | None:
@@ -70,7 +70,7 @@ class EventStore(Protocol):
         ...
 
     def ledger(self, *, recount: bool) -> list[LedgerRow]:
-        """Read the books, by source, in one consistent snapshot; a ``recount`` looks at every event, which takes time."""
+        """Read the books by source, in one snapshot; a ``recount`` looks at every event, which takes time."""
         ...
 
     def backlog(self) -> int:
@@ -92,7 +92,7 @@ class Token(Struct, frozen=True, kw_only=True):
 
 
 class Catalog(Protocol):
-    """Who may do what: tokens, login links and sessions, all by the hash of their secret. Times are microseconds since 1970."""
+    """Who may do what: tokens, login links and sessions, by the hash of their secret. Times are µs since 1970."""
 
     def add_token(self, name: str, scope: Scope, digest: bytes) -> Token:
         """Keep a token; a name that is taken raises UnprocessableError."""

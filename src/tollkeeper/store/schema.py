@@ -29,7 +29,7 @@ def prepare_schema(engine: Engine) -> None:
         revision = _revision(connection) or ""
         if revision > HEAD:
             raise ConfigurationError(
-                f"The store has schema {revision}, this release knows {HEAD}: run the release that made it, or a later one."
+                f"The store has schema {revision}, this release knows {HEAD}: run the release that made it."
             )
         if revision < HEAD:
             _upgrade(connection)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["SQLiteEventStore"]
 
 INSERT_EVENT = """
-    INSERT OR IGNORE INTO event (source_id, id, time, consumer_id, route_id, status, elapsed, bytes, units, path, detail)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO event (source_id, id, time, consumer_id, route_id, status, elapsed, bytes, units, path, detail)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source_id, id) DO NOTHING
 """
 ADD_TO_LEDGER = """
     INSERT INTO ledger (source_id, received, stored, duplicate, rejected) VALUES (?, ?, ?, ?, ?)
@@ -34,7 +34,8 @@ ADD_TO_LEDGER = """
         duplicate = duplicate + excluded.duplicate, rejected = rejected + excluded.rejected
 """
 ADD_TO_ROLLUP = """
-    INSERT INTO rollup (kind, grain, start, consumer_id, route_id, status, requests, bytes, units, timed, elapsed, sketch)
+    INSERT INTO rollup (
+        kind, grain, start, consumer_id, route_id, status, requests, bytes, units, timed, elapsed, sketch)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (kind, grain, start, consumer_id, route_id, status) DO UPDATE SET
         requests = requests + excluded.requests, bytes = bytes + excluded.bytes, units = units + excluded.units,
@@ -50,8 +51,8 @@ UNFOLDED = """
 class SQLiteEventStore:
     """The ``EventStore`` of one file; several processes may open it at once.
 
-    SQLite commits one transaction at a time and numbers rows within it, so the order of ``seq`` is the order of commits, and
-    everything up to the last ``seq`` that a reader sees is there: the watermark never passes a row that is still to come.
+    SQLite commits one transaction at a time and numbers rows within it, so the order of ``seq`` is the order of
+    commits: everything up to the last that a reader sees is there, and the watermark never passes a row still to come.
     """
 
     def __init__(self, connections: Connections) -> None:
@@ -132,7 +133,8 @@ class SQLiteEventStore:
         """Read the books; a recount walks the index of identities."""
         present = "(SELECT COUNT(*) FROM event WHERE event.source_id = source.source_id)" if recount else "NULL"
         query = f"""
-            SELECT name, COALESCE(received, 0), COALESCE(stored, 0), COALESCE(duplicate, 0), COALESCE(rejected, 0), {present}
+            SELECT name, COALESCE(received, 0), COALESCE(stored, 0), COALESCE(duplicate, 0),
+                COALESCE(rejected, 0), {present}
             FROM source LEFT JOIN ledger USING (source_id) ORDER BY name
         """
         with self._connections.read() as connection:

@@ -25,7 +25,7 @@ class Condition(Struct, frozen=True):
 
 
 def condition_for(connection: sqlite3.Connection, filters: Filters) -> Condition:
-    """Translate filters; one that names an unknown route or consumer is ``impossible``. A bad status raises InvalidRequestError."""
+    """Translate filters; those that name an unknown route or consumer are ``impossible``."""
     sql = ""
     values: tuple[Any, ...] = ()
     if filters.status_range is not None:

@@ -62,7 +62,7 @@ def _select(
 
 
 def _hours(connection: sqlite3.Connection, condition: Condition, before: int, after: int) -> Iterator[int]:
-    """The hours that hold a match, latest first: the roll-ups know them, so that a rare match needs no scan of events."""
+    """The hours that hold a match, latest first: the roll-ups know them, so a rare match needs no scan of events."""
     kind = kind_for(by_route=condition.on_route, by_consumer=condition.on_consumer)
     day = _latest_day(connection, before + 1)
     while day is not None and day + DAY > after:

@@ -124,7 +124,7 @@ def _without_size(response: Response) -> Response:
 
 
 def _pack_id(id_: str) -> str | bytes:
-    """Sixteen bytes for a UUID as it is usually written, which leaves an index half as large; any other text as it is."""
+    """Sixteen bytes for a UUID as it is usually written, for an index half as large; any other text as it is."""
     if len(id_) == UUID_LENGTH:
         try:
             value = uuid.UUID(id_)

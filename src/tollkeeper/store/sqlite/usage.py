@@ -26,7 +26,8 @@ RAW = "SELECT time, consumer_id, route_id, status, elapsed, MAX(bytes, 0), units
 
 # A range of roll-ups is scanned whole when all keys in it are wanted, and sought bucket by bucket when only some are.
 SCAN = "FROM rollup WHERE kind = ? AND grain = ? AND start >= ? AND start < ?"
-SEEK = """FROM (WITH RECURSIVE bucket (at) AS (SELECT ? UNION ALL SELECT at + ? FROM bucket WHERE at + ? < ?) SELECT at FROM bucket)
+SEEK = """FROM (
+    WITH RECURSIVE bucket (at) AS (SELECT ? UNION ALL SELECT at + ? FROM bucket WHERE at + ? < ?) SELECT at FROM bucket)
     CROSS JOIN rollup WHERE kind = ? AND grain = ? AND start = at"""
 
 Groups = dict[tuple[int, tuple[int, ...]], Totals]
@@ -82,7 +83,8 @@ def _rolled(
     positions = ", ".join(str(index + 1) for index in range(1 + len(query.group_by)))
     # What is put into the text are the constants above; every value is bound.
     rows = connection.execute(
-        f"SELECT {bucket}{columns}, SUM(requests), SUM(CASE WHEN status >= {FIRST_ERROR_STATUS} THEN requests ELSE 0 END),"
+        f"SELECT {bucket}{columns}, SUM(requests),"
+        f" SUM(CASE WHEN status >= {FIRST_ERROR_STATUS} THEN requests ELSE 0 END),"
         f" SUM(bytes), SUM(units), SUM(timed), SUM(elapsed),"
         f" {'merge_all_sketches(sketch)' if query.sketches else 'NULL'}"
         f" {source}{condition.sql} GROUP BY {positions if query.step is not None else positions[3:] or 'NULL'}",

@@ -17,7 +17,7 @@ STATEMENTS = (
         template TEXT NOT NULL, UNIQUE (template, method, api, api_version))""",
     """CREATE TABLE consumer (
         consumer_id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, label TEXT, email TEXT, "group" TEXT)""",
-    # Raw events, the truth. seq grows with each commit; id is 16 bytes when it is a UUID, else text; times are microseconds.
+    # Raw events, the truth. seq grows with each commit; an id that is a UUID is 16 bytes; times are microseconds.
     """CREATE TABLE event (
         seq INTEGER PRIMARY KEY, source_id INTEGER NOT NULL, id NOT NULL, time INTEGER NOT NULL,
         consumer_id INTEGER NOT NULL, route_id INTEGER NOT NULL, status INTEGER NOT NULL, elapsed INTEGER NOT NULL,
