@@ -1,5 +1,5 @@
 # The front door. Everything is installed into .venv; nothing outside this folder is changed.
-PYTHON ?= $(firstword $(shell command -v python3.14 python3.13 python3.12 python3.11 python3 python))
+PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python3; do command -v $$name && break; done)
 BIN := .venv/bin
 ARGS ?=
 ASSETS := $(wildcard frontend/src/* frontend/package.json frontend/package-lock.json frontend/build.mjs)
@@ -12,7 +12,7 @@ help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/run ## Start the service, import a log, run a shop with traffic; ARGS=--once checks the figures and ends
-	$(BIN)/python -m examples.demo $(ARGS)
+	$(BIN)/python examples/demo.py $(ARGS)
 
 test: .venv/dev ## Run all tests with coverage; ARGS=tests/store runs some
 	$(BIN)/coverage erase

@@ -29,7 +29,15 @@ def test_assets_are_public_and_kept_for_ever(anonymous: TestClient[Litestar]) ->
 
 @pytest.mark.parametrize(
     ("accepted", "encoding"),
-    [("gzip, br", "br"), ("gzip", "gzip"), ("br;q=0, gzip;q=0.5", "gzip"), ("identity", None), ("", None)],
+    [
+        ("gzip, br", "br"),
+        ("gzip", "gzip"),
+        ("br;q=0, gzip;q=0.5", "gzip"),
+        ("br; q=0.00,gzip;q=0.0", None),
+        ("GZIP", "gzip"),
+        ("identity", None),
+        ("", None),
+    ],
 )
 def test_a_script_is_sent_as_the_browser_likes_it(
     anonymous: TestClient[Litestar], accepted: str, encoding: str | None

@@ -89,3 +89,14 @@ def test_a_failing_store_is_a_page_without_details(
     assert "secret detail" not in answer.text
     assert "Something went wrong" in answer.text
     assert answer.headers["content-security-policy"]
+
+
+def test_a_page_travels_packed_when_the_browser_can(client: TestClient[Litestar], fill: Fill) -> None:
+    fill()
+    packed = client.get("/", headers={"Accept-Encoding": "gzip"})
+    plain = client.get("/", headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert int(packed.headers["content-length"]) * 4 < int(plain.headers["content-length"])
+    assert "Accept-Encoding" in packed.headers["vary"]
+    assert "Top consumers" in packed.text

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["PAGES", "ROOT", "Block", "blocks", "units"]
+__all__ = ["FENCE", "PAGES", "ROOT", "Block", "blocks", "units"]
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -16,7 +17,8 @@ PAGES = [
 
 IN_ORDER = "The examples on this page build on each other."
 FENCE = re.compile(
-    r"(?ms)^(?:<!-- not run: (?P<reason>[^\n]+?) -->\n+)?(?P<fence>`{3,})(?P<language>[^\n`]*)\n(?P<text>.*?)^(?P=fence)\s*?$"
+    r"""(?msx) ^ (?:\ *<!--\ not\ run:\ (?P<reason>[^\n]+?)\ -->\n+)?
+    (?P<indent>\ *) (?P<fence>`{3,}) (?P<language>[^\n`]*) \n (?P<text>.*?) ^\ *(?P=fence)\ *$"""
 )
 
 
@@ -41,7 +43,7 @@ def blocks(page: Path) -> list[Block]:
             page.relative_to(ROOT).as_posix(),
             text.count("\n", 0, match.start("fence")) + 1,
             match["language"].strip(),
-            match["text"],
+            textwrap.dedent(match["text"]),
             match["reason"] or "",
         )
         for match in FENCE.finditer(text)

@@ -13,9 +13,9 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
 from docs.pages import ROOT
 from support.served import Served, environment
-
 from tollkeeper.events.event import UsageEvent
 from tollkeeper.sinks.sqlite import SQLiteSink
 
@@ -37,21 +37,18 @@ LOG = """\
 198.51.100.4 - - [04/May/2026:10:00:02 +0000] "GET /orders/18 HTTP/1.1" 404 31 "-" "curl/8.5.0"
 """
 EVENT = {"time": "2026-05-04T10:00:00Z", "method": "GET", "path": "/orders/17", "status_code": 200}
+FILES = {"access.log": LOG, "events.jsonl": json.dumps(EVENT) + "\n"}
+SINK_FILE = "usage.db"
 
 
 class Reader:
-    """Runs blocks in ``folder``, where an access log, events and a file of the SQLite sink lie ready; ``close`` ends all."""
+    """Runs blocks in ``folder``, where files lie that a command names and a reader would have; ``close`` ends all."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._served: Served | None = None
         self._environment = environment() | {"HOME": str(folder), "NO_COLOR": "1", "PYTHONUTF8": "1"}
         (folder / "examples").symlink_to(ROOT / "examples")
-        (folder / "access.log").write_text(LOG, encoding="utf-8")
-        (folder / "events.jsonl").write_text(json.dumps(EVENT) + "\n", encoding="utf-8")
-        sink = SQLiteSink(folder / "usage.db")
-        sink.send([msgspec.convert(EVENT | {"id": "1", "source": "shop"}, UsageEvent)])
-        sink.close()
         command = folder / ".bin" / "tollkeeper"
         command.parent.mkdir()
         command.write_text(SHIM.format(python=sys.executable), encoding="utf-8")
@@ -95,6 +92,7 @@ class Reader:
         assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
 
     def _command(self, block: Block, command: str, shown: str) -> None:
+        self._supply(command)
         if command.startswith("tollkeeper serve"):
             printed = self._serve(shlex.split(command)[2:])
         else:
@@ -113,6 +111,16 @@ class Reader:
         if self._served is not None:
             printed = printed.replace(self._served.url, ADDRESS)
         assert not shown or agrees(shown, printed), f"{block}: {command}\n{printed}\nbut the page shows\n{shown}"
+
+    def _supply(self, command: str) -> None:
+        """Make the files that a command names, unless the page has made them."""
+        for name, text in FILES.items():
+            if name in command and not (self._folder / name).exists():
+                (self._folder / name).write_text(text, encoding="utf-8")
+        if SINK_FILE in command and not (self._folder / SINK_FILE).exists():
+            sink = SQLiteSink(self._folder / SINK_FILE)
+            sink.send([msgspec.convert(EVENT | {"id": "1", "source": "shop"}, UsageEvent)])
+            sink.close()
 
     def _translate(self, text: str) -> str:
         """Send what goes to the address of the pages to the service of this reader, started when there is none."""
@@ -158,8 +166,19 @@ def commands(text: str) -> list[tuple[str, str]]:
             assert found, f"a console block starts with a command: {line}"
             found[-1][1].append(line)
             continue
-        goes_on = line.endswith("\\")
+        goes_on = _is_open("\n".join(found[-1][0]))
     return [("\n".join(command), "\n".join(shown).strip()) for command, shown in found]
+
+
+def _is_open(command: str) -> bool:
+    """Whether a command goes on in the next line: after a backslash, or within quotes."""
+    if command.endswith("\\"):
+        return True
+    try:
+        shlex.split(command)
+    except ValueError:
+        return True
+    return False
 
 
 def agrees(shown: str, printed: str) -> bool:

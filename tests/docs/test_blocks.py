@@ -7,7 +7,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from docs.pages import PAGES, Block, blocks, units
+
+from docs.pages import FENCE, PAGES, Block, blocks, units
 from docs.reader import ADDRESS, Reader, agrees
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def test_blocks_do_what_the_page_says(unit: list[Block], reader: Reader) -> None
 
 
 def test_blocks_are_found() -> None:
+    for page in PAGES:
+        assert "```" not in FENCE.sub("", page.read_text(encoding="utf-8")), page.name
     assert {page.name for page in PAGES} >= {"README.md", "api.md", "service.md", "operations.md", "capture.md"}
     assert sum(len(blocks(page)) for page in PAGES) > 20
 

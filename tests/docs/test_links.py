@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+
 from docs.pages import FENCE, PAGES, ROOT
 
 if TYPE_CHECKING:

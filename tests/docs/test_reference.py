@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from docs.pages import ROOT
-from support.served import Served, served
 from typer.main import get_command
 
+from docs.pages import ROOT
+from support.served import Served, served
 from tollkeeper import errors
 from tollkeeper.cli.main import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import click
 
 PACKAGE = ROOT / "src" / "tollkeeper"
 FILE = re.compile(r"`([\w/]+(?:\.py|\.md|/))`")
@@ -29,8 +27,8 @@ def page(name: str) -> str:
     return (ROOT / "docs" / name).read_text(encoding="utf-8")
 
 
-def commands(command: click.Command, path: str) -> Iterator[str]:
-    below: dict[str, click.Command] = getattr(command, "commands", {})
+def commands(command: Any, path: str) -> Iterator[str]:
+    below: dict[str, Any] = getattr(command, "commands", {})
     if not below:
         yield path
     for name, found in below.items():

@@ -6,7 +6,6 @@ import os
 import re
 
 from docs.pages import ROOT
-
 from tollkeeper.settings import SETTINGS
 
 PAGE = ROOT / "docs" / "settings.md"

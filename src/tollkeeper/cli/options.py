@@ -28,7 +28,7 @@ def console() -> Console:
 def help_of(name: str) -> str:
     """What the table of settings says of one."""
     row = next(row for row in SETTINGS if row.name == name)
-    return f"{row.help} [env: {row.variable}; default: {row.default}]"
+    return f"{row.help} (env: {row.variable}; default: {row.default})"
 
 
 StoreOption = Annotated[str | None, typer.Option("--store", help=help_of("store"), show_default=False)]

@@ -26,7 +26,7 @@ __all__ = ["dashboard_routes"]
 
 
 @get("/{rest:path}", sync_to_thread=False)
-def unknown(request: Request[Any, Any, Any]) -> Response[str]:
+def unknown(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Raise NotFoundError, so that a wrong address gets a page too."""
     raise NotFoundError(f"There is no page {request.scope['path'][:100]!r}: start again from the overview.")
 

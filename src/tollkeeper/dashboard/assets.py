@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from litestar import Request, Response, get
 from msgspec import Struct
 
+from tollkeeper.dashboard.encodings import accepted_encodings
 from tollkeeper.errors import ConfigurationError, NotFoundError
 
 if TYPE_CHECKING:
@@ -54,18 +55,8 @@ def asset(request: Request[Any, Any, Any], assets: NamedDependency[Assets], name
     if path is None or kind is None:
         raise NotFoundError("There is no such asset: reload the page.")
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
-    accepted = _accepted(request.headers.get("accept-encoding", ""))
+    accepted = accepted_encodings(request)
     for encoding, suffix in ENCODINGS:
         if encoding in accepted and (packed := assets.files.get(name + suffix)):
             return Response(packed.read_bytes(), media_type=kind, headers=headers | {"Content-Encoding": encoding})
     return Response(path.read_bytes(), media_type=kind, headers=headers)
-
-
-def _accepted(header: str) -> set[str]:
-    """The codings that an Accept-Encoding header does not refuse."""
-    accepted = set()
-    for part in header.lower().split(","):
-        name, _, quality = part.strip().partition(";")
-        if quality.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}:
-            accepted.add(name.strip())
-    return accepted

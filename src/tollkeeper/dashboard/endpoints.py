@@ -32,7 +32,7 @@ PAGE = 50
 @get("/endpoints", sync_to_thread=True)
 def endpoints(
     request: Request[Any, Any, Any], pages: NamedDependency[Pages], service: NamedDependency[Service]
-) -> Response[str]:
+) -> Response[bytes]:
     """List the routes of the span; when one is chosen, show its charts and its week too."""
     view = parse_view(request)
     order = parse_order(view.query.get("sort"))
@@ -49,7 +49,6 @@ def endpoints(
         view=view,
         rows=rows[(page - 1) * PAGE : page * PAGE],
         total=len(rows),
-        busiest=max(row.totals.requests for row in rows),
         page=page,
         last_page=_last_page(len(rows)),
         columns=COLUMNS,

@@ -61,7 +61,7 @@ def _status(error: Exception) -> int:
     return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)
 
 
-def _login(pages: Pages, request: Request[Any, Any, Any]) -> Response[str]:
+def _login(pages: Pages, request: Request[Any, Any, Any]) -> Response[bytes]:
     """Ask who is there and come back to this page; a fragment that htmx asked for makes it reload the whole page."""
     query = request.url.query
     target = request.scope["path"] + (f"?{query}" if query else "") if request.method == "GET" else "/"

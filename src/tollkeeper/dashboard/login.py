@@ -26,7 +26,7 @@ PUBLIC = {"public": True}
 
 
 @get("/login", opt=PUBLIC, sync_to_thread=False)
-def login_form(request: Request[Any, Any, Any], pages: NamedDependency[Pages]) -> Response[str]:
+def login_form(request: Request[Any, Any, Any], pages: NamedDependency[Pages]) -> Response[bytes]:
     """Ask for a token."""
     return pages.render(request, "login.html", next="/", problem=None)
 
@@ -50,7 +50,7 @@ def log_in(
 
 
 @get("/login/{code:str}", opt=PUBLIC, sync_to_thread=False)
-def login_link(request: Request[Any, Any, Any], pages: NamedDependency[Pages], code: FromPath[str]) -> Response[str]:
+def login_link(request: Request[Any, Any, Any], pages: NamedDependency[Pages], code: FromPath[str]) -> Response[bytes]:
     """Show a button that uses the link up: what only looks at a link, as a preview does, must not burn it."""
     response = pages.render(request, "login_link.html", code=code)
     response.headers["Referrer-Policy"] = "no-referrer"

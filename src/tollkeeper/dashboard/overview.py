@@ -39,7 +39,7 @@ SPARK_POINTS = 30
 @get("/", sync_to_thread=True)
 def overview(
     request: Request[Any, Any, Any], pages: NamedDependency[Pages], service: NamedDependency[Service]
-) -> Response[str]:
+) -> Response[bytes]:
     """Show the key figures, the charts and the top consumers of the span."""
     view = parse_view(request)
     order = parse_order(view.query.get("sort"))

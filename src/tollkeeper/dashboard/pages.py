@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Response
 from litestar.enums import MediaType
 
+from tollkeeper.dashboard.encodings import accepted_encodings
 from tollkeeper.dashboard.formats import FILTERS
 from tollkeeper.dashboard.ranges import PRESETS, to_field
 from tollkeeper.dashboard.view import mount_prefix
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Pages"]
 
 THEMES = ("system", "light", "dark")
+WORTH_PACKING = 1000
+PACK_LEVEL = 5
 
 
 class Pages:
@@ -39,7 +43,7 @@ class Pages:
 
     def render(
         self, request: Request[Any, Any, Any], template: str, *, status: int = 200, **context: Any
-    ) -> Response[str]:
+    ) -> Response[bytes]:
         """Render a template; its links come from ``href``, ``asset`` and ``view.url``, which honour the mount."""
         root = mount_prefix(request)
         theme = request.cookies.get("tollkeeper_theme", "")
@@ -50,4 +54,9 @@ class Pages:
             theme=theme if theme in THEMES else THEMES[0],
             **context,
         )
-        return Response(text, status_code=status, media_type=MediaType.HTML)
+        body = text.encode()
+        headers = {"Vary": "Accept-Encoding, Cookie"}
+        if len(body) > WORTH_PACKING and "gzip" in accepted_encodings(request):
+            body = gzip.compress(body, PACK_LEVEL, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        return Response(body, status_code=status, media_type=MediaType.HTML, headers=headers)

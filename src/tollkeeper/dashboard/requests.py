@@ -50,7 +50,7 @@ HEAD = [
 @get("/requests", sync_to_thread=True)
 def request_log(
     request: Request[Any, Any, Any], pages: NamedDependency[Pages], service: NamedDependency[Service]
-) -> Response[str]:
+) -> Response[bytes]:
     """List a page of requests; its first page goes on living, unless the span has an end of its own."""
     view = parse_view(request)
     after = view.query.get("after") or None
@@ -91,7 +91,7 @@ def one_request(
     pages: NamedDependency[Pages],
     service: NamedDependency[Service],
     seq: FromPath[str],
-) -> Response[str]:
+) -> Response[bytes]:
     """Show all that was captured of one request: a page of its own, of which htmx takes the part for the drawer."""
     view = parse_view(request)
     if not (seq.isascii() and seq.isdigit()) or len(seq) > 19:  # noqa: PLR2004  # digits of a 64-bit integer

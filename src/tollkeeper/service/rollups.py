@@ -46,12 +46,16 @@ def start_folding_thread(store: EventStore) -> Callable[[], None]:
 
 
 class FoldingProcess:
-    """A process of its own that folds, so that answering requests never waits for it; started again when it dies."""
+    """A process of its own that folds, so that answering requests never waits for it; started again when it dies.
+
+    ``process_id`` is the one that folds now, None before the first and after ``stop``.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stop = threading.Event()
         self._context = multiprocessing.get_context("spawn")
+        self.process_id: int | None = None
         self._watcher = threading.Thread(target=self._watch, name="tollkeeper-fold-watch", daemon=True)
         self._watcher.start()
 
@@ -64,10 +68,12 @@ class FoldingProcess:
         while not self._stop.is_set():
             process = self._context.Process(target=_fold_for_parent, args=(self._settings, os.getpid()), daemon=True)
             process.start()
+            self.process_id = process.pid
             while process.is_alive() and not self._stop.wait(IDLE_SECONDS):
                 pass
             process.terminate()
             process.join()
+        self.process_id = None
 
 
 def _fold_for_parent(settings: Settings, parent: int) -> None:

@@ -64,7 +64,7 @@ class SQLiteEventStore:
         """Store batches in one durable transaction; see ``EventStore``."""
         with self._appending:
             events = [event for _, batch in batches for event in batch.events]
-            self._dimensions.learn((source for source, _ in batches), events)
+            self._dimensions.learn((source for source, batch in batches if batch.errors), events)
             rows = [[row_from_event(event, self._dimensions) for event in batch.events] for _, batch in batches]
             with self._connections.write() as connection:
                 stored = [_insert(connection, batch) for batch in rows]
@@ -89,10 +89,11 @@ class SQLiteEventStore:
         new: Counter[int] = sum(stored, Counter())
         rejected: Counter[int] = Counter()
         for source, batch in batches:
-            rejected[self._dimensions.source(source)] += len(batch.errors)
+            if batch.errors:
+                rejected[self._dimensions.source(source)] += len(batch.errors)
         return {
             source: (arrived[source] + rejected[source], new[source], arrived[source] - new[source], rejected[source])
-            for source in sorted(arrived.keys() | (+rejected).keys())
+            for source in sorted(arrived.keys() | rejected.keys())
         }
 
     def fold(self, limit: int) -> int:

@@ -1,0 +1,1 @@
+"""Measures Tollkeeper beside its limits and its peers, in the same run."""

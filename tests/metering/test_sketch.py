@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tollkeeper.metering.sketch import bucket_of, merge_sketches, pack_sketch, quantile, sketch_count
+
+latencies = st.lists(st.integers(0, 31_536_000_000_000), max_size=200)
+
+
+def sketch_of(values: list[int]) -> bytes:
+    return pack_sketch(bucket_of(np.array(values, dtype=np.int64)))
+
+
+@given(st.lists(latencies, max_size=5))
+def test_a_merge_is_the_sketch_of_all(parts: list[list[int]]) -> None:
+    everything = [value for part in parts for value in part]
+    merged = merge_sketches(sketch_of(part) for part in parts)
+
+    assert merged == sketch_of(everything)
+    assert sketch_count(merged) == len(everything)
+    assert merged == merge_sketches([merge_sketches(map(sketch_of, parts[:2])), *map(sketch_of, parts[2:])])
+
+
+@given(st.lists(st.integers(2, 31_536_000_000_000), min_size=1, max_size=200), st.floats(0, 1))
+def test_a_percentile_is_within_one_per_cent(values: list[int], q: float) -> None:
+    exact = float(np.quantile(values, q, method="lower")) / 1e6
+    estimate = quantile(sketch_of(values), q)
+
+    assert estimate is not None
+    assert abs(estimate - exact) <= 0.0101 * exact
+
+
+def test_nothing_measured_has_no_percentile() -> None:
+    assert quantile(b"", 0.5) is None
+    assert sketch_count(b"") == 0
+    assert quantile(sketch_of([0, 1]), 1.0) == 1e-6
