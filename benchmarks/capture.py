@@ -97,7 +97,10 @@ def _added(found: dict[str, list[_Round]]) -> list[Row]:
             )
     noise = median(figures.added for figures in found["bare"])
     whole = median(figures.bare_p50 for figures in found["bare"])
-    return [Row(what=f"Added p50: {NAMES['bare']}", figure=noise, unit="µs", peer="bare request", peer_figure=whole), *rows]
+    return [
+        Row(what=f"Added p50: {NAMES['bare']}", figure=noise, unit="µs", peer="bare request", peer_figure=whole),
+        *rows,
+    ]
 
 
 BUDGETED = (

@@ -1,8 +1,9 @@
 """Measure one way of watching a Flask app against the bare app, in one process.
 
-``python capture_worker.py VARIANT REQUESTS PAIRS`` runs PAIRS times a block of bare requests and then one of watched ones,
-and prints one line of JSON: the median over the pairs of what p50 grows by, since a shared machine drifts from second to
-second, and the 99th percentiles of all requests. It runs in the peers' environments, where nothing but Flask and the peer is installed.
+``python capture_worker.py VARIANT REQUESTS PAIRS`` runs PAIRS times a block of bare requests and then one of watched
+ones, and prints one line of JSON: by how much p50 grows, as the median over the pairs (a shared machine drifts from
+second to second), and the 99th percentiles. It runs in the peers' environments: nothing but Flask and the
+peer is installed there.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def moesif(_folder: Path) -> Watched:
 
     def send(_adapter: object, prepared: Any, **_: object) -> Any:
         answer = requests.Response()
-        answer.status_code, answer._content = 201, b"{}"
+        answer.status_code, answer.raw = 201, io.BytesIO(b"{}")
         answer.request, answer.url = prepared, prepared.url
         return answer
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from contextlib import closing
 from datetime import timedelta
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+import tollkeeper
 from benchmarks.environments import cache_folder
 from tollkeeper.events.codec import DecodedBatch
 from tollkeeper.events.event import EPOCH, Client, Consumer, Request, Response, UsageEvent
 from tollkeeper.events.ids import id_from_hash
 from tollkeeper.metering.window import DAY
 from tollkeeper.store.engines import open_stores
-from tollkeeper.store.schema import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 __all__ = ["CONSUMERS", "DAYS", "START", "make_files"]
 
@@ -31,7 +32,8 @@ BATCH, FOLD = 20_000, 100_000
 CLIENT = Client(remote_address="192.0.2.7", user_agent="python-requests/2.32.3")
 
 RAW_TABLE = """
-    CREATE TABLE raw.event AS SELECT seq, time, consumer_id AS consumer, route_id AS route, status, elapsed, bytes FROM event;
+    CREATE TABLE raw.event AS
+        SELECT seq, time, consumer_id AS consumer, route_id AS route, status, elapsed, bytes FROM event;
     CREATE INDEX raw.event_time ON event (time, seq);
     CREATE INDEX raw.event_consumer ON event (consumer, time);
 """
@@ -42,13 +44,23 @@ def make_files(events: int) -> tuple[Path, Path]:
 
     Consumers and routes follow a power law, so that there are busy and rare ones: ``customer-0`` is the busiest.
     """
-    store = cache_folder() / f"store-{HEAD}-{events}.db"
-    plain = cache_folder() / f"plain-{HEAD}-{events}.db"
+    code = _fingerprint()
+    store, plain = (cache_folder() / f"{kind}-{events}-{code}.db" for kind in ("store", "plain"))
+    for old in {*cache_folder().glob(f"*-{events}-*.db")} - {store, plain}:
+        old.unlink()
     if not store.exists():
         _publish(store, lambda path: _fill(path, events))
     if not plain.exists():
         _publish(plain, lambda path: _copy(store, path))
     return store, plain
+
+
+def _fingerprint() -> str:
+    """What a filled store depends on: this file, the schema, and what makes rows and roll-ups."""
+    package = Path(tollkeeper.__file__).parent
+    rooms = ("store/migrations/versions", "store/sqlite", "metering")
+    files = [Path(__file__), *sorted(file for room in rooms for file in (package / room).glob("*.py"))]
+    return f"{zlib.crc32(b''.join(file.read_bytes() for file in files)):08x}"
 
 
 def _fill(path: Path, events: int) -> None:

@@ -1,4 +1,4 @@
-"""How many events a second a real ``tollkeeper serve`` takes in for good, beside what the machine could take at best."""
+"""How many events a second a real ``tollkeeper serve`` makes durable, beside what the machine could at best."""
 
 from __future__ import annotations
 

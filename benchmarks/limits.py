@@ -157,7 +157,7 @@ def main(kind: str, path: Path) -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(f"{kind} is at http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     config = uvicorn.Config(
-        make_app(GroupCommit(write)),  # type: ignore[arg-type]  # uvicorn spells the ASGI types out
+        make_app(GroupCommit(write)),
         lifespan="off",
         log_level="warning",
         access_log=False,

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from tollkeeper.service.bootstrap import open_service
+from tollkeeper.settings import Settings
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -22,6 +25,7 @@ __all__ = ["serving", "tollkeeper_serving"]
 ADDRESS = re.compile(r"is at (http://\S+)")
 START_SECONDS = 60
 STOP_SECONDS = 60
+TOKEN = "benchmark"
 
 
 @contextlib.contextmanager
@@ -49,13 +53,18 @@ def serving(*command: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def tollkeeper_serving(file: Path) -> Iterator[tuple[str, str]]:
-    """Run ``tollkeeper serve`` on a store; gives its address and an admin's token."""
+    """Run ``tollkeeper serve`` on a store; gives its address and an admin's token, which ends with the block."""
     store = f"sqlite:///{file}"
-    with serving("-m", "tollkeeper.cli", "serve", "--store", store, "--port", "0") as url:
-        _wait_until_ready(url)
-        command = [sys.executable, "-m", "tollkeeper.cli", "token", "create", "--scope", "admin", "--store", store]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=_environment())
-        yield url, done.stdout.strip()
+    service = open_service(Settings(store=store))
+    try:
+        service.catalog.revoke_token(TOKEN)  # of a run that was cut short
+        secret = service.access.create_token(TOKEN, "admin")
+        with serving("-m", "tollkeeper.cli", "serve", "--store", store, "--port", "0") as url:
+            _wait_until_ready(url)
+            yield url, secret
+        service.catalog.revoke_token(TOKEN)
+    finally:
+        service.close()
 
 
 def _wait_until_ready(url: str) -> None:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Budget", "Row", "beside", "to_rich", "write_page"]
@@ -56,7 +56,7 @@ class Row(Struct, frozen=True, kw_only=True):
             "not run" if self.figure is None else _amount(self.figure, self.unit),
             self.peer,
             "" if self.peer_figure is None else _amount(self.peer_figure, self.unit),
-            "" if self.ratio is None else f"{_digits(self.ratio)} ×",
+            "" if self.ratio is None else f"{_digits(self.ratio)} x",
             self._verdict(),
             self.note,
         )
@@ -65,7 +65,7 @@ class Row(Struct, frozen=True, kw_only=True):
         if self.budget is None:
             return ""
         sign = "≤" if self.budget.sense == "at most" else "≥"
-        bound = f"{self.budget.bound:g} ×" if self.budget.of == "ratio" else _amount(self.budget.bound, self.unit)
+        bound = f"{self.budget.bound:g} x" if self.budget.of == "ratio" else _amount(self.budget.bound, self.unit)
         verdict = {True: ": met", False: ": **not met**", None: ""}[self.budget.met(self)]
         return f"{sign} {bound}{verdict}"
 
@@ -105,7 +105,7 @@ def to_rich(title: str, rows: Sequence[Row]) -> Table:
     return table
 
 
-def write_page(page: Path, tables: dict[str, Sequence[Row]]) -> None:
+def write_page(page: Path, tables: Mapping[str, Sequence[Row]]) -> None:
     """Put each table between the markers of its name in a page, and the machine between those of ``machine``."""
     text = page.read_text(encoding="utf-8")
     for name, rows in tables.items():

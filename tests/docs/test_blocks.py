@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import pytest
 
 from docs.pages import FENCE, PAGES, Block, blocks, units
 from docs.reader import ADDRESS, Reader, agrees
+from support.requirements import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +30,8 @@ def name(unit: list[Block]) -> str:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("unit", [unit for unit in units() if any(not block.reason for block in unit)], ids=name)
 def test_blocks_do_what_the_page_says(unit: list[Block], reader: Reader) -> None:
-    if any("curl " in block.text for block in unit) and shutil.which("curl") is None:
-        assert os.environ.get("TOLLKEEPER_TEST_REQUIRE") != "all", "install curl"
-        pytest.skip("the examples call curl, which is not installed")
+    if any("curl " in block.text for block in unit):
+        require("curl", shutil.which("curl"))
     for block in unit:
         if not block.reason:
             reader.run(block)
