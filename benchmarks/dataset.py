@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from contextlib import closing
-from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +14,9 @@ import numpy as np
 import tollkeeper
 from benchmarks.environments import cache_folder
 from tollkeeper.events.codec import DecodedBatch
-from tollkeeper.events.event import EPOCH, Client, Consumer, Request, Response, UsageEvent
+from tollkeeper.events.event import Client, Consumer, Request, Response, UsageEvent
 from tollkeeper.events.ids import id_from_hash
+from tollkeeper.events.timestamps import from_microseconds
 from tollkeeper.metering.window import DAY
 from tollkeeper.store.engines import open_stores
 
@@ -87,7 +87,7 @@ def _traffic(events: int) -> Iterator[UsageEvent]:
         yield UsageEvent(
             id=id_from_hash(time, number.to_bytes(10)),
             source="shop",
-            time=EPOCH + timedelta(microseconds=time),
+            time=from_microseconds(time),
             method="GET",
             path=f"/v1/section-{route}/items/{number}",
             route=f"/v1/section-{route}/items/{{id}}",

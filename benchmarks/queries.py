@@ -7,7 +7,6 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +16,15 @@ from msgspec import Struct
 from benchmarks.dataset import DAYS, START, make_files
 from benchmarks.servers import tollkeeper_serving
 from benchmarks.table import Budget, Row
-from tollkeeper.events.event import EPOCH
+from tollkeeper.events.timestamps import from_microseconds
 from tollkeeper.metering.usage import Filters
 from tollkeeper.metering.window import DAY
 from tollkeeper.service.access import SESSION_COOKIE
 from tollkeeper.service.bootstrap import open_service
+from tollkeeper.service.figures import figure
+from tollkeeper.service.periods import Period
 from tollkeeper.service.request_log import list_events
-from tollkeeper.service.usage import Period, figure, timeseries, top
+from tollkeeper.service.usage import timeseries, top
 from tollkeeper.settings import Settings
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def _pages(client: httpx.Client, plain: sqlite3.Connection, rare: _Consumer) -> 
 
 
 def _day(number: int) -> str:
-    return (EPOCH + timedelta(microseconds=START + number * DAY)).strftime("%Y-%m-%dT%H:%M")
+    return from_microseconds(START + number * DAY).strftime("%Y-%m-%dT%H:%M")
 
 
 def _close(ours: list[float], theirs: list[float]) -> bool:

@@ -476,7 +476,7 @@ def test_one_keeper_for_two_apps_and_a_mounted_app(watch: Watch) -> None:
     other = Flask("other")
     watched.keeper.init_app(other)
     other.add_url_rule("/<name>", view_func=lambda name: name)
-    watched.app.wsgi_app = DispatcherMiddleware(watched.app.wsgi_app, {"/v2": other})  # type: ignore[method-assign]
+    watched.app.wsgi_app = DispatcherMiddleware(watched.app.wsgi_app, {"/v2": other})  # type: ignore[method-assign]  # Flask's own way
     watched.open("/users/1")
     watched.open("/v2/x")
     assert [(e.source, e.path, e.route) for e in watched.events()] == [

@@ -14,7 +14,8 @@ from tollkeeper.settings import load_settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tollkeeper.events.codec import DecodedBatch, Receipt
+    from tollkeeper.events.codec import DecodedBatch
+    from tollkeeper.events.receipt import Receipt
 
 EVENT = (
     '{"id": "a", "source": "app", "time": "2015-05-17T10:05:03Z", "method": "GET", "path": "/a", "status_code": 200}'

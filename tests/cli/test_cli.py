@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from support.served import Served, run_cli
 from typer.testing import CliRunner
 
+from support.served import Served, run_cli
 from tollkeeper import __version__
 from tollkeeper.cli import main
 from tollkeeper.cli.main import app

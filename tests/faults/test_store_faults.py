@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from support.served import run_cli, served
 
+from support.served import run_cli, served
 from tollkeeper.service.bootstrap import open_service
 from tollkeeper.service.reconcile import reconcile
 from tollkeeper.service.rollups import fold_all

@@ -4,9 +4,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollkeeper.metering.sketch import bucket_of, merge_sketches, pack_sketch, quantile, sketch_count
+from tollkeeper.metering.sketch import PAIR, bucket_of, merge_sketches, pack_sketch, quantile
 
 latencies = st.lists(st.integers(0, 31_536_000_000_000), max_size=200)
+
+
+def sketch_count(sketch: bytes) -> int:
+    return int(np.frombuffer(sketch, PAIR)["count"].sum())
 
 
 def sketch_of(values: list[int]) -> bytes:

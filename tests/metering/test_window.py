@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +18,7 @@ def test_a_cover_is_the_range_without_gap_or_overlap(one: int, two: int, step: i
     spans = sorted([(first, last) for _, first, last in plan.rolled] + list(plan.raw))
 
     assert sum(last - first for first, last in spans) == end - start
-    assert all(before[1] == after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in pairwise(spans))
     assert all(first < last for first, last in spans)
     assert all(first % grain == last % grain == 0 for grain, first, last in plan.rolled)
     assert all(step is None or step % grain == 0 for grain, _, _ in plan.rolled)

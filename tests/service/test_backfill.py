@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollkeeper.errors import ConfigurationError, StoreError
-from tollkeeper.events.codec import DecodedBatch, EventError, Receipt, encode_batch
+from tollkeeper.events.codec import DecodedBatch, encode_batch
+from tollkeeper.events.receipt import EventError, Receipt
 from tollkeeper.service import lines
 from tollkeeper.service.backfill import BadLine, Report, import_access_logs, import_events
 from tollkeeper.service.lines import open_lines, total_bytes

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tollkeeper.errors import StoreError
-from tollkeeper.events.codec import DecodedBatch, Receipt
-from tollkeeper.events.event import EPOCH, UsageEvent
+from tollkeeper.events.codec import DecodedBatch
+from tollkeeper.events.event import UsageEvent
+from tollkeeper.events.receipt import Receipt
+from tollkeeper.events.timestamps import EPOCH
 from tollkeeper.service import ingest
 from tollkeeper.service.ingest import GroupCommit
 

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tollkeeper.events.codec import DecodedBatch, EventError
-from tollkeeper.events.event import EPOCH, UsageEvent
+from tollkeeper.events.codec import DecodedBatch
+from tollkeeper.events.event import UsageEvent
+from tollkeeper.events.receipt import EventError
+from tollkeeper.events.timestamps import EPOCH
 from tollkeeper.service.bootstrap import Service, open_service
 from tollkeeper.service.reconcile import reconcile
 from tollkeeper.service.rollups import fold_all

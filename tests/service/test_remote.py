@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from tollkeeper.errors import AuthenticationError, ConfigurationError, PermissionDeniedError, SinkError
-from tollkeeper.events.codec import DecodedBatch, EventError, Receipt, decode_batch
+from tollkeeper.events.codec import DecodedBatch, decode_batch
 from tollkeeper.events.event import UsageEvent
+from tollkeeper.events.receipt import EventError, Receipt
 from tollkeeper.service.remote import remote_delivery
 
 EVENTS = [

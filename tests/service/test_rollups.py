@@ -9,8 +9,9 @@ import pytest
 
 from tollkeeper.errors import StoreError
 from tollkeeper.events.codec import DecodedBatch
-from tollkeeper.events.event import EPOCH, UsageEvent
+from tollkeeper.events.event import UsageEvent
 from tollkeeper.events.ids import new_id
+from tollkeeper.events.timestamps import EPOCH
 from tollkeeper.service import rollups
 from tollkeeper.service.bootstrap import Service, open_service
 from tollkeeper.service.rollups import FoldingProcess, fold_all, start_folding_thread

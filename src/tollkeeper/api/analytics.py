@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Literal
 
 from litestar import get
@@ -11,10 +11,11 @@ from litestar.params import FromQuery, QueryParameter
 from msgspec import Struct
 
 from tollkeeper.api.queries import EndQuery, StartQuery, StepQuery, period_from, step_from
-from tollkeeper.events.event import EPOCH
+from tollkeeper.events.timestamps import from_microseconds
 from tollkeeper.metering.usage import Filters
 from tollkeeper.service.bootstrap import Service
-from tollkeeper.service.usage import Metric, figure, timeseries, top
+from tollkeeper.service.figures import Metric, figure
+from tollkeeper.service.usage import timeseries, top
 
 __all__ = ["get_timeseries", "get_top"]
 
@@ -37,9 +38,9 @@ class TimeseriesBody(Struct, frozen=True, kw_only=True):
 
 
 class Ranked(Struct, frozen=True, kw_only=True):
-    """One member of a ranking with its figures; latencies in seconds."""
+    """One member of a ranking with its figures; latencies in seconds, ``key`` null for calls without a consumer."""
 
-    key: str
+    key: str | None
     label: str
     requests: int
     errors: int
@@ -91,7 +92,7 @@ def get_timeseries(
         metric=found.metric,
         unit=found.unit,
         step=found.step / 1e6,
-        buckets=[EPOCH + timedelta(microseconds=bucket) for bucket in found.buckets],
+        buckets=[from_microseconds(bucket) for bucket in found.buckets],
         series=[SeriesBody(line.key, line.values) for line in found.series],
     )
 

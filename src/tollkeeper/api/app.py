@@ -9,11 +9,11 @@ from litestar.di import Provide
 
 from tollkeeper.api.analytics import get_timeseries, get_top
 from tollkeeper.api.events import IngestHandler, get_events
+from tollkeeper.api.filters import filters_query
 from tollkeeper.api.guard import token_guard
 from tollkeeper.api.openapi import get_openapi, openapi_config
 from tollkeeper.api.operations import get_health, get_metrics, get_readiness
 from tollkeeper.api.problems import answer_problem
-from tollkeeper.api.queries import filters_query
 from tollkeeper.errors import NotFoundError
 from tollkeeper.service.ingest import GroupCommit
 

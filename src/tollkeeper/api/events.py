@@ -22,7 +22,7 @@ from tollkeeper.service.request_log import list_events
 if TYPE_CHECKING:
     from litestar.types import Receive, Scope, Send
 
-    from tollkeeper.events.codec import Receipt
+    from tollkeeper.events.receipt import Receipt
     from tollkeeper.service.ingest import GroupCommit
 
 __all__ = ["EventPage", "IngestHandler", "get_events"]

@@ -14,8 +14,8 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from tollkeeper import __version__
 from tollkeeper.api.problems import PROBLEM_JSON, Problem
-from tollkeeper.events.codec import Receipt
 from tollkeeper.events.event import UsageEvent
+from tollkeeper.events.receipt import Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a query string says: periods, steps and filters, in the words that every ``GET`` shares."""
+"""Periods and steps in a query string, in the words that every ``GET`` shares."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import Annotated
 from litestar.params import QueryParameter
 
 from tollkeeper.errors import InvalidRequestError
-from tollkeeper.metering.usage import Filters
 from tollkeeper.metering.window import DAY, HOUR, QUARTER
-from tollkeeper.service.periods import parse_time
-from tollkeeper.service.usage import Period
+from tollkeeper.service.periods import Period, parse_time
 
-__all__ = ["EndQuery", "StartQuery", "StepQuery", "filters_query", "period_from", "step_from"]
+__all__ = ["EndQuery", "StartQuery", "StepQuery", "period_from", "step_from"]
 
 StartQuery = Annotated[
     str | None,
@@ -33,28 +31,6 @@ UNITS = {"m": 60_000_000, "h": HOUR, "d": DAY}
 STEP = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 USUAL_STEPS = (QUARTER, HOUR, 2 * HOUR, 6 * HOUR, DAY, 7 * DAY, 28 * DAY)
 USUAL_BUCKETS = 120
-
-
-def filters_query(
-    *,
-    route: Annotated[str | None, QueryParameter(description="Route template, e.g. /users/{id}.")] = None,
-    method: Annotated[str | None, QueryParameter(description="HTTP method.")] = None,
-    consumer: Annotated[str | None, QueryParameter(description="Key of a consumer.")] = None,
-    status: Annotated[str | None, QueryParameter(description="Status code, or a class like 4xx.")] = None,
-    api: Annotated[str | None, QueryParameter(description="Name of an API.")] = None,
-    api_version: Annotated[str | None, QueryParameter(description="Version of an API.")] = None,
-) -> Filters:
-    """Read the filters; a parameter that is absent or empty matches all."""
-    filters = Filters(
-        route=route or None,
-        method=(method or "").upper() or None,
-        consumer=consumer or None,
-        status=status or None,
-        api=api or None,
-        api_version=api_version or None,
-    )
-    _ = filters.status_range
-    return filters
 
 
 def period_from(start: str | None, end: str | None) -> Period:

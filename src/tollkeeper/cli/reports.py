@@ -10,9 +10,10 @@ import typer
 from rich.table import Table
 
 from tollkeeper.cli.options import StoreOption, console, opened
-from tollkeeper.service.periods import parse_time
+from tollkeeper.service.figures import figure
+from tollkeeper.service.periods import Period, parse_time
 from tollkeeper.service.reconcile import END_OF_TIME, reconcile
-from tollkeeper.service.usage import Period, figure, top
+from tollkeeper.service.usage import top
 
 if TYPE_CHECKING:
     from tollkeeper.service.usage import TopRow
@@ -88,7 +89,7 @@ def _print_books(books: list[Any]) -> None:
 def _figures(by: str, row: TopRow) -> dict[str, Any]:
     sums = row.totals
     return {
-        by: row.key,
+        by: row.label if row.key is None else row.key,
         "requests": sums.requests,
         "errors": sums.errors,
         "error_rate": figure("error_rate", sums),

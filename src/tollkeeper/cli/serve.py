@@ -49,8 +49,8 @@ def serve_command(
 def worker() -> ASGIApp:
     """Make the application of one process; the settings come by the environment."""
     # The other commands and the folding process do without what answers HTTP, which takes its time to import.
-    from tollkeeper.api.app import create_app  # noqa: PLC0415
-    from tollkeeper.dashboard.app import dashboard_routes  # noqa: PLC0415
+    from tollkeeper.api.app import create_app  # noqa: PLC0415  # as said
+    from tollkeeper.dashboard.app import dashboard_routes  # noqa: PLC0415  # as said
 
     service = open_service(load_settings())
     return create_app(service, dashboard_routes(service))

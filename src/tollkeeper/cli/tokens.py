@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from enum import StrEnum
 
 import typer
@@ -10,7 +9,7 @@ from rich.table import Table
 
 from tollkeeper.cli.options import StoreOption, console, opened
 from tollkeeper.errors import NotFoundError
-from tollkeeper.events.event import EPOCH
+from tollkeeper.events.timestamps import from_microseconds
 
 __all__ = ["ADMIN", "login_link_command", "token_app"]
 
@@ -49,7 +48,7 @@ def list_tokens(*, store: StoreOption = None) -> None:
     table = Table("Name", "Scope", "Created (UTC)", box=None, header_style="bold")
     with opened(store) as service:
         for token in service.catalog.tokens():
-            created = EPOCH + timedelta(microseconds=token.created_at)
+            created = from_microseconds(token.created_at)
             table.add_row(token.name, token.scope, created.strftime("%Y-%m-%d %H:%M"))
     console().print(table)
 

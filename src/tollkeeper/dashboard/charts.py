@@ -9,15 +9,15 @@ from msgspec import Struct
 from tollkeeper.dashboard.formats import moment
 from tollkeeper.dashboard.view import View
 from tollkeeper.metering.window import DAY
-from tollkeeper.service.usage import figure
+from tollkeeper.service.figures import figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tollkeeper.dashboard.series import Bucket
-    from tollkeeper.service.usage import Metric
+    from tollkeeper.service.figures import Metric
 
-__all__ = ["Chart", "Line", "data_chart", "error_chart", "latency_chart", "request_chart"]
+__all__ = ["Chart", "data_chart", "error_chart", "latency_chart", "request_chart"]
 
 MICROSECONDS = 1_000_000
 CLASSES = ("2xx", "3xx", "4xx", "5xx")

@@ -13,7 +13,8 @@ from tollkeeper.dashboard.series import load_buckets
 from tollkeeper.dashboard.tables import COLUMNS, parse_order, to_csv
 from tollkeeper.dashboard.view import parse_view
 from tollkeeper.errors import InvalidRequestError
-from tollkeeper.service.usage import figure, top
+from tollkeeper.service.figures import figure
+from tollkeeper.service.usage import top
 
 if TYPE_CHECKING:
     from litestar.di import NamedDependency
@@ -68,7 +69,7 @@ def endpoints_csv(request: Request[Any, Any, Any], service: NamedDependency[Serv
         "endpoints",
         ["method", "route", *(column.csv for column in COLUMNS)],
         (
-            [*row.key.split(" ", 1), *(figure(column.metric, row.totals) for column in COLUMNS)]
+            [*row.label.split(" ", 1), *(figure(column.metric, row.totals) for column in COLUMNS)]
             for row in order.apply(_routes(service.events, view))
         ),
     )

@@ -15,7 +15,8 @@ from tollkeeper.dashboard.tables import COLUMNS, parse_order, to_csv
 from tollkeeper.dashboard.view import View, parse_view
 from tollkeeper.metering.usage import UsageQuery
 from tollkeeper.metering.window import DAY, HOUR
-from tollkeeper.service.usage import NOBODY, figure, top, totals
+from tollkeeper.service.figures import figure
+from tollkeeper.service.usage import top, totals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tollkeeper.dashboard.series import Bucket
     from tollkeeper.metering.usage import Totals
     from tollkeeper.service.bootstrap import Service
-    from tollkeeper.service.usage import Metric
+    from tollkeeper.service.figures import Metric
     from tollkeeper.store.protocols import EventStore
 
 __all__ = ["consumers_csv", "overview"]
@@ -58,7 +59,6 @@ def overview(
         columns=COLUMNS,
         order=order,
         figure=figure,
-        nobody=NOBODY,
     )
 
 

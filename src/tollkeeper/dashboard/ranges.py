@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from tollkeeper.errors import InvalidRequestError
 from tollkeeper.metering.window import DAY, HOUR, QUARTER
-from tollkeeper.service.usage import Period
+from tollkeeper.service.periods import Period
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

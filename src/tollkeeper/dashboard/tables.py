@@ -10,7 +10,7 @@ from litestar import Response
 from msgspec import Struct
 
 from tollkeeper.errors import InvalidRequestError
-from tollkeeper.service.usage import Metric, figure
+from tollkeeper.service.figures import Metric, figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,12 +7,13 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from tollkeeper.events.event import EPOCH, MICROSECOND, Client, Consumer, Request, Response, UsageEvent
+from tollkeeper.events.event import Client, Consumer, Request, Response, UsageEvent
 from tollkeeper.events.ids import id_from_hash
 from tollkeeper.events.log_formats import FORMATS, Fields, pattern_format
 from tollkeeper.events.log_values import read_number, read_request, read_status, read_text, read_time
 from tollkeeper.events.redaction import is_sensitive, redact_url
 from tollkeeper.events.routes import template_path
+from tollkeeper.events.timestamps import to_microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +77,7 @@ class AccessLog:
         elapsed, size = read_number(fields.elapsed, MAX_SECONDS), read_number(fields.size, MAX_SIZE)
         digest = self._digest(line)
         return UsageEvent(
-            id=id_from_hash((time - EPOCH) // MICROSECOND, digest),
+            id=id_from_hash(to_microseconds(time), digest),
             source=SOURCE,
             time=time,
             method=method,

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import zlib
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from tollkeeper.errors import InvalidRequestError, TooLargeError
-from tollkeeper.events.event import EPOCH, ONE_UNIT, UsageEvent
+from tollkeeper.events.event import UsageEvent
 from tollkeeper.events.ids import new_id
+from tollkeeper.events.receipt import EventError
+from tollkeeper.events.timestamps import EPOCH
 
-__all__ = ["DecodedBatch", "EventError", "Limits", "Receipt", "decode_batch", "encode_batch"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["DecodedBatch", "Limits", "decode_batch", "encode_batch"]
 
 MAX_UNITS = Decimal(10**12)
 UNIT_DECIMALS = 6
@@ -30,14 +35,6 @@ class Limits(Struct, frozen=True, kw_only=True):
     body_bytes: int = 16 * 2**20
     batch_events: int = 10_000
     event_bytes: int = 256 * 2**10
-
-
-class EventError(Struct, frozen=True):
-    """Why the event at ``index`` of a batch was rejected; its neighbours are not touched by it."""
-
-    index: int
-    code: str
-    detail: str
 
 
 class DecodedBatch(Struct, frozen=True):
@@ -61,16 +58,6 @@ class _Envelope(Struct, frozen=True):
 _envelope = msgspec.json.Decoder(_Envelope)
 
 
-class Receipt(Struct, frozen=True, kw_only=True):
-    """What became of a batch, durable when it is said: ``received = stored + duplicate + rejected``."""
-
-    received: int
-    stored: int
-    duplicate: int
-    rejected: int
-    errors: list[EventError] = []
-
-
 def decode_batch(
     body: bytes,
     *,
@@ -86,20 +73,13 @@ def decode_batch(
         TooLargeError: the body or the batch is over its limit. Nothing of it is taken.
     """
     limits = limits or Limits()
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind not in {"", "application/json", f"{CLOUDEVENTS}+json", f"{CLOUDEVENTS}-batch+json"}:
-        raise InvalidRequestError(
-            f"Content type {kind!r} is not known: send application/json, {CLOUDEVENTS}+json"
-            f" or {CLOUDEVENTS}-batch+json.",
-            code="unsupported_media_type",
-        )
+    read = _reader(content_type)
     parts = _parts(_unpack(body, encoding, limits.body_bytes))
     if len(parts) > limits.batch_events:
         raise TooLargeError(
             f"The batch holds {len(parts)} events, the limit is {limits.batch_events}: send it in several requests.",
             code="batch_too_large",
         )
-    read = _from_cloudevent if kind.startswith(CLOUDEVENTS) else _event.decode
     events: list[UsageEvent] = []
     errors: list[EventError] = []
     for index, part in enumerate(parts):
@@ -123,6 +103,18 @@ def decode_batch(
 def encode_batch(events: list[UsageEvent]) -> bytes:
     """Write events as one JSON array."""
     return _encoder.encode(events)
+
+
+def _reader(content_type: str) -> Callable[[Raw], UsageEvent]:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in {"", "application/json"}:
+        return _event.decode
+    if kind in {f"{CLOUDEVENTS}+json", f"{CLOUDEVENTS}-batch+json"}:
+        return _from_cloudevent
+    raise InvalidRequestError(
+        f"Content type {kind!r} is not known: send application/json, {CLOUDEVENTS}+json or {CLOUDEVENTS}-batch+json.",
+        code="unsupported_media_type",
+    )
 
 
 def _unpack(body: bytes, encoding: str, limit: int) -> bytes:
@@ -173,7 +165,7 @@ def _check(event: UsageEvent) -> None:
     if event.time < EPOCH:
         raise ValueError(f"time is {event.time.isoformat()}: it must not be before 1970.")
     units = event.units
-    if units is ONE_UNIT:
+    if units == 1:
         return
     if not units.is_finite() or not 0 <= units < MAX_UNITS:
         raise ValueError(f"units is {units}: it must be from 0 to below {MAX_UNITS}.")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-__all__ = ["EPOCH", "MICROSECOND", "ONE_UNIT", "Client", "Consumer", "Request", "Response", "UsageEvent"]
+from tollkeeper.events.timestamps import to_microseconds
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
+__all__ = ["Client", "Consumer", "Request", "Response", "UsageEvent"]
+
 ONE_UNIT = Decimal(1)
+MICRO = 1_000_000
 
 ShortText = Annotated[str, Meta(max_length=255)]
 Text = Annotated[str, Meta(max_length=8192)]
@@ -90,7 +91,12 @@ class UsageEvent(Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def time_us(self) -> int:
         """The start in microseconds since 1970-01-01 UTC, exact."""
-        return (self.time - EPOCH) // MICROSECOND
+        return to_microseconds(self.time)
+
+    @property
+    def units_micro(self) -> int:
+        """The units in millionths, exact: no unit has more than six decimals."""
+        return MICRO if self.units is ONE_UNIT else int(self.units * MICRO)
 
     def document(self) -> dict[str, Any]:
         """The whole event as plain Python values, as it stands on the wire."""

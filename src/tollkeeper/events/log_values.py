@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from tollkeeper.events.timestamps import from_microseconds
+
 __all__ = ["read_number", "read_request", "read_status", "read_text", "read_time"]
 
 METHODS = (
@@ -20,7 +22,6 @@ MONTHS = {
         ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), start=1
     )
 }
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EPOCH_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3), (0.0, 1.0))
 STATUS = re.compile(r"[1-9]\d\d", re.ASCII)
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -40,7 +41,7 @@ def read_time(text: str | float) -> datetime:
             return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
         number = float(text)
         unit = next(unit for least, unit in EPOCH_UNITS if number >= least)
-        return EPOCH + timedelta(microseconds=round(number * 1e6 / unit))
+        return from_microseconds(round(number * 1e6 / unit))
     except (ValueError, OverflowError, KeyError, StopIteration):
         raise ValueError(f"{str(text)[:40]!r} is not a time") from None
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Sketch = bytes
 """Sorted pairs of bucket and count; empty when nothing was measured."""
 
-__all__ = ["Sketch", "bucket_of", "merge_sketches", "pack_sketch", "quantile", "sketch_count"]
+__all__ = ["Sketch", "bucket_of", "merge_sketches", "pack_sketch", "quantile"]
 
 GAMMA = 1.01 / 0.99
 LOG_GAMMA = math.log(GAMMA)
@@ -50,12 +50,6 @@ def merge_sketches(sketches: Iterable[bytes]) -> bytes:
         return filled[0] if filled else b""
     pairs: NDArray[Any] = np.frombuffer(b"".join(filled), PAIR)
     return pack_sketch(pairs["bucket"].astype(np.int64), pairs["count"].astype(np.int64))
-
-
-def sketch_count(sketch: bytes) -> int:
-    """How many latencies a sketch holds."""
-    pairs: NDArray[Any] = np.frombuffer(sketch, PAIR)
-    return int(pairs["count"].sum(dtype=np.int64))
 
 
 def quantile(sketch: bytes, q: float) -> float | None:

@@ -13,9 +13,10 @@ from msgspec import Struct
 
 from tollkeeper.errors import TollkeeperError
 from tollkeeper.events.access_log import AccessLog
-from tollkeeper.events.codec import DecodedBatch, Receipt, decode_batch
+from tollkeeper.events.codec import DecodedBatch, decode_batch
 from tollkeeper.events.event import UsageEvent
 from tollkeeper.events.ids import id_from_hash
+from tollkeeper.events.receipt import Receipt
 from tollkeeper.events.routes import RouteTable
 from tollkeeper.service.lines import STDIN, check_readable, open_lines
 

@@ -11,7 +11,8 @@ from tollkeeper.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tollkeeper.events.codec import DecodedBatch, Receipt
+    from tollkeeper.events.codec import DecodedBatch
+    from tollkeeper.events.receipt import Receipt
 
     Pending = tuple[str, DecodedBatch, asyncio.Future[Receipt]]
 

@@ -1,13 +1,22 @@
-"""Times as people write them."""
+"""Times as people write them, and the spans between them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tollkeeper.errors import InvalidRequestError
-from tollkeeper.events.event import EPOCH, MICROSECOND
+from msgspec import Struct
 
-__all__ = ["parse_time"]
+from tollkeeper.errors import InvalidRequestError
+from tollkeeper.events.timestamps import to_microseconds
+
+__all__ = ["Period", "parse_time"]
+
+
+class Period(Struct, frozen=True):
+    """A half-open time span ``[start, end)`` in microseconds since 1970 UTC."""
+
+    start: int
+    end: int
 
 
 def parse_time(name: str, text: str) -> int:
@@ -18,7 +27,7 @@ def parse_time(name: str, text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-        return (moment - EPOCH) // MICROSECOND
+        return to_microseconds(moment)
     except (ValueError, OverflowError):
         raise InvalidRequestError(
             f"{name} is {text!r}: give a time like 2026-10-31T12:00:00Z or a day like 2026-10-31."

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tollkeeper.errors import AuthenticationError, ConfigurationError, PermissionDeniedError, SinkError, TollkeeperError
-from tollkeeper.events.codec import DecodedBatch, EventError, Receipt, encode_batch
+from tollkeeper.events.codec import DecodedBatch, encode_batch
+from tollkeeper.events.receipt import EventError, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

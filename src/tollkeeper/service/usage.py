@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
 
 from tollkeeper.errors import InvalidRequestError
-from tollkeeper.events.event import EPOCH
-from tollkeeper.metering.sketch import quantile
+from tollkeeper.events.timestamps import from_microseconds
 from tollkeeper.metering.usage import Filters, Totals, UsageQuery
 from tollkeeper.metering.window import DAY, QUARTER
+from tollkeeper.service.figures import QUANTILES, UNITS, Grouping, Metric, figure
 
 if TYPE_CHECKING:
     from tollkeeper.metering.usage import Dimension, UsageRow
+    from tollkeeper.service.periods import Period
     from tollkeeper.store.protocols import EventStore
 
-__all__ = ["Grouping", "Metric", "Period", "Series", "Timeseries", "TopRow", "figure", "timeseries", "top", "totals"]
+__all__ = ["Timeseries", "TopRow", "timeseries", "top", "totals"]
 
-Metric = Literal["requests", "errors", "error_rate", "latency_p50", "latency_p95", "latency_p99", "bytes", "units"]
-Grouping = Literal["route", "consumer", "status", "status_class", "day"]
 
-UNITS: dict[Metric, str] = {
-    "requests": "requests",
-    "errors": "requests",
-    "error_rate": "ratio",
-    "latency_p50": "seconds",
-    "latency_p95": "seconds",
-    "latency_p99": "seconds",
-    "bytes": "bytes",
-    "units": "units",
-}
-QUANTILES: dict[str, float] = {"latency_p50": 0.50, "latency_p95": 0.95, "latency_p99": 0.99}
 DIMENSIONS: dict[Grouping, Dimension] = {
     "route": "route",
     "consumer": "consumer",
@@ -40,15 +27,8 @@ DIMENSIONS: dict[Grouping, Dimension] = {
     "status_class": "status",
 }
 MAX_BUCKETS = 2_000
-NOBODY = "(none)"
+NOBODY = "(not identified)"
 OTHER = "(other)"
-
-
-class Period(Struct, frozen=True):
-    """A half-open time span ``[start, end)`` in microseconds since 1970 UTC."""
-
-    start: int
-    end: int
 
 
 class Series(Struct, frozen=True):
@@ -69,9 +49,9 @@ class Timeseries(Struct, frozen=True, kw_only=True):
 
 
 class TopRow(Struct, frozen=True, kw_only=True):
-    """One member of a ranking. ``key`` names it (a route as ``GET /users/{id}``), ``totals`` has all that adds up."""
+    """One member of a ranking, named by ``key``: a route as ``GET /users/{id}``, None for calls without a consumer."""
 
-    key: str
+    key: str | None
     label: str
     totals: Totals
 
@@ -124,7 +104,7 @@ def top(
     rows = _usage(
         store, period, filters, step=DAY if by == "day" else None, by=by, sketches=sketches or metric in QUANTILES
     )
-    members: dict[str, tuple[str, Totals]] = {}
+    members: dict[str | None, tuple[str, Totals]] = {}
     for row in rows:
         key, label = _key(by, row)
         known = members.get(key)
@@ -132,7 +112,7 @@ def top(
     ranking = [TopRow(key=key, label=label, totals=totals) for key, (label, totals) in members.items()]
     if by == "day":
         return ranking[:limit]
-    ranking.sort(key=lambda row: (-(figure(metric, row.totals) or 0), row.key))
+    ranking.sort(key=lambda row: (-(figure(metric, row.totals) or 0), row.key or ""))
     return ranking[:limit]
 
 
@@ -140,17 +120,6 @@ def totals(store: EventStore, period: Period, filters: Filters | None = None) ->
     """Everything in a period as one sum, latency sketch included."""
     rows = _usage(store, period, filters)
     return rows[0].totals if rows else Totals()
-
-
-def figure(metric: Metric, totals: Totals) -> float | None:
-    """Read a metric off a sum: latencies in seconds, rates as a share of 1; None when nothing was measured."""
-    if metric in QUANTILES:
-        return quantile(totals.sketch, QUANTILES[metric])
-    if metric == "error_rate":
-        return totals.errors / totals.requests if totals.requests else None
-    if metric == "units":
-        return totals.units / 1_000_000
-    return cast("int", getattr(totals, metric))
 
 
 def _usage(
@@ -176,10 +145,10 @@ def _usage(
     )
 
 
-def _key(by: Grouping, row: UsageRow) -> tuple[str, str]:
-    """The name of a group, and what a person reads for it."""
+def _key(by: Grouping, row: UsageRow) -> tuple[str | None, str]:
+    """The name of a group, None for the calls of nobody that is known, and what a person reads for it."""
     if by == "day":
-        day = (EPOCH + timedelta(microseconds=row.start)).date().isoformat()
+        day = from_microseconds(row.start).date().isoformat()
         return day, day
     (value,) = row.key
     if by == "status_class":
@@ -190,7 +159,9 @@ def _key(by: Grouping, row: UsageRow) -> tuple[str, str]:
         name = f"{method} {template}"
         return name, name
     if by == "consumer":
-        key, label = cast("tuple[str, str | None]", value or (NOBODY, None))
+        if value is None:
+            return None, NOBODY
+        key, label = cast("tuple[str, str | None]", value)
         return key, label or key
     return str(value), str(value)
 

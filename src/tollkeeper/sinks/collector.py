@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tollkeeper.errors import SinkError
-from tollkeeper.events.codec import Receipt, encode_batch
+from tollkeeper.events.codec import encode_batch
+from tollkeeper.events.receipt import Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from tollkeeper.errors import UnprocessableError
-from tollkeeper.events.codec import Receipt
+from tollkeeper.events.receipt import Receipt
 from tollkeeper.events.routes import template_path
 from tollkeeper.metering.sketch import bucket_of, pack_sketch
 from tollkeeper.metering.usage import Totals, UsageRow
@@ -148,7 +148,7 @@ def _totals(event: UsageEvent, *, sketches: bool) -> Totals:
         requests=1,
         errors=int(event.status_code >= FIRST_ERROR_STATUS),
         bytes=event.response.content_length or 0,
-        units=int(event.units * 1_000_000),
+        units=event.units_micro,
         timed=int(timed),
         elapsed=elapsed,
         sketch=pack_sketch(bucket_of(np.array([elapsed], dtype=np.int64))) if timed and sketches else b"",

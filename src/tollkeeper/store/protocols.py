@@ -1,6 +1,6 @@
 """All ports of the server on one page: what a store must do, whatever engine it stands on.
 
-Every implementation passes ``tests/store/conformance.py``. All methods are safe to call from any thread. Each raises
+Every implementation passes the suites in ``tests/store``. All methods are safe to call from any thread. Each raises
 StoreError when the engine cannot answer; what such a call should have written is then either whole or absent.
 """
 
@@ -15,7 +15,8 @@ from tollkeeper.events.event import UsageEvent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tollkeeper.events.codec import DecodedBatch, Receipt
+    from tollkeeper.events.codec import DecodedBatch
+    from tollkeeper.events.receipt import Receipt
     from tollkeeper.metering.usage import Filters, UsageQuery, UsageRow
 
 __all__ = ["Catalog", "EventStore", "LedgerRow", "StoredEvent", "Token"]

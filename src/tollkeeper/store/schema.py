@@ -44,8 +44,8 @@ def _revision(connection: Connection) -> str | None:
 
 def _upgrade(connection: Connection) -> None:
     # Alembic takes a fifth of a second to import, and a store needs it once a release.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic import command  # noqa: PLC0415  # as said
+    from alembic.config import Config  # noqa: PLC0415  # as said
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", "tollkeeper:store/migrations")

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from tollkeeper.events.codec import Receipt
+from tollkeeper.events.receipt import Receipt
 from tollkeeper.metering.rollup import GRAINS, Columns, roll_up
 from tollkeeper.store.protocols import LedgerRow, StoredEvent
 from tollkeeper.store.sqlite.dimensions import Dimensions

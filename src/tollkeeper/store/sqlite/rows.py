@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from tollkeeper.events.event import ONE_UNIT, Client, Consumer, Request, Response, UsageEvent
+from tollkeeper.events.event import Client, Consumer, Request, Response, UsageEvent
+from tollkeeper.events.timestamps import from_microseconds
 from tollkeeper.store.protocols import StoredEvent
 from tollkeeper.store.sqlite.dimensions import route_key
 
@@ -24,7 +24,6 @@ __all__ = ["SELECT_EVENT", "event_from_row", "row_from_event"]
 MICRO = 1_000_000
 NOT_MEASURED = -1
 UUID_LENGTH = 36
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 SELECT_EVENT = """
     SELECT seq, source.name, event.id, time, route.template, route.method, route.api, route.api_version,
@@ -72,7 +71,7 @@ def row_from_event(event: UsageEvent, dimensions: Dimensions) -> tuple[Any, ...]
         event.status_code,
         NOT_MEASURED if elapsed is None else round(elapsed * MICRO),
         NOT_MEASURED if size is None else size,
-        MICRO if event.units is ONE_UNIT else int(event.units * MICRO),
+        event.units_micro,
         None if event.path == event.route else event.path,
         None if detail == b"{}" else detail,
     )
@@ -86,7 +85,7 @@ def event_from_row(row: Sequence[Any]) -> StoredEvent:
     event = UsageEvent(
         id=id_ if isinstance(id_, str) else str(uuid.UUID(bytes=id_)),
         source=source,
-        time=EPOCH + timedelta(microseconds=time),
+        time=from_microseconds(time),
         method=method,
         path=template if path is None else path,
         status_code=status,
@@ -96,7 +95,7 @@ def event_from_row(row: Sequence[Any]) -> StoredEvent:
         consumer=None if key is None else Consumer(key, label, email, group),
         api=api or None,
         api_version=api_version or None,
-        units=ONE_UNIT if units == MICRO else Decimal(units) / MICRO,
+        units=Decimal(units) / MICRO,
         variables=detail.variables,
         client=detail.client,
         request=detail.request
