@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import hashlib
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,18 @@ if TYPE_CHECKING:
 __all__ = ["get_openapi", "openapi_config"]
 
 REFERENCE = "#/components/schemas/{name}"
+STYLE = """
+:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
+main { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+h2 { margin-top: 2.5rem; font-size: 1rem } code { font: 0.95em ui-monospace, monospace }
+table { border-collapse: collapse; width: 100% } th { text-align: left; font-weight: 600 }
+th, td { padding: 0.3rem 1rem 0.3rem 0; border-bottom: 1px solid light-dark(#ddd, #333); vertical-align: top }
+"""
+STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+PAGE_HEADERS = {
+    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 def openapi_config(guard: Guard) -> OpenAPIConfig:
@@ -32,7 +46,9 @@ def openapi_config(guard: Guard) -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Tollkeeper",
         version=__version__,
-        openapi_router=Router("/docs", route_handlers=[], guards=[guard], include_in_schema=False),
+        openapi_router=Router(
+            "/docs", route_handlers=[], guards=[guard], include_in_schema=False, response_headers=PAGE_HEADERS
+        ),
         render_plugins=[_DocsPage(path="/")],
         security=[{"token": []}],
         components=Components(
@@ -86,23 +102,25 @@ def _complete(schema: dict[str, Any]) -> dict[str, Any]:
 class _DocsPage(OpenAPIRenderPlugin):
     """The API as one plain HTML page."""
 
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002  # Litestar's
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """Write the page."""
-        return "".join(_page(_complete(openapi_schema))).encode()
+        return "".join(_page(_complete(openapi_schema), request.scope.get("root_path", ""))).encode()
 
 
-def _page(schema: dict[str, Any]) -> Iterator[str]:
+def _page(schema: dict[str, Any], prefix: str) -> Iterator[str]:
     yield (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Tollkeeper API</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"></head><body><main>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}</style></head><body><main>"
         f"<h1>Tollkeeper API {escape(schema['info']['version'])}</h1>"
-        '<p>Send <code>Authorization: Bearer &lt;token&gt;</code>; <a href="../openapi.json">openapi.json</a> '
-        "has every type. Errors are problem+json (RFC 9457).</p>"
+        "<p>Send <code>Authorization: Bearer &lt;token&gt;</code>; "
+        f'<a href="{escape(prefix)}/openapi.json">openapi.json</a> has every type. '
+        "Errors are problem+json (RFC 9457).</p>"
     )
     for path, item in schema["paths"].items():
         for method, operation in item.items():
-            yield f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation.get('summary', ''))}. "
-            yield f"{escape(operation.get('description', ''))}</p>"
+            yield f"<h2><code>{method.upper()} {escape(path)}</code></h2>"
+            yield f"<p>{escape(operation.get('description') or operation.get('summary', ''))}</p>"
             if parameters := operation.get("parameters"):
                 yield "<table><tr><th>Parameter</th><th>Required</th><th>Meaning</th></tr>"
                 yield from map(_row, parameters)

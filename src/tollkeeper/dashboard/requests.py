@@ -12,6 +12,7 @@ from tollkeeper.dashboard.ranges import PRESETS
 from tollkeeper.dashboard.tables import to_csv
 from tollkeeper.dashboard.view import parse_view
 from tollkeeper.errors import NotFoundError
+from tollkeeper.service.periods import Period
 from tollkeeper.service.request_log import find_event, list_events
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["newer_requests", "one_request", "request_log", "requests_csv"]
 
 PAGE = 50
+OPEN_END = 2**62
 LIVE_ROWS = 200
 CSV_PAGE = 1000
 CSV_ROWS = 10_000
@@ -113,15 +115,11 @@ def requests_csv(request: Request[Any, Any, Any], service: NamedDependency[Servi
 def _page(
     store: EventStore, view: View, after: str | None, limit: int
 ) -> tuple[list[StoredEvent], str | None, str | None]:
-    """The events of the span from a cursor on, the cursor of the next page, and the one of what comes later.
-
-    A cursor is ``time.seq``, so the end of a span is one too.
-    """
+    """The events of the span from a cursor on, the cursor of the next page, and the one of what comes later."""
     span = view.range.asked
-    ended = view.range.name not in PRESETS
-    page = list_events(store, filters=view.filters, after=after or (f"{span.end}.0" if ended else None), limit=limit)
-    events = [stored for stored in page.events if stored.event.time_us >= span.start]
-    return events, page.next if len(events) == len(page.events) else None, page.newest
+    end = OPEN_END if view.range.name in PRESETS else span.end
+    page = list_events(store, filters=view.filters, period=Period(span.start, end), after=after, limit=limit)
+    return page.events, page.next, page.newest
 
 
 def _all(store: EventStore, view: View) -> Iterator[StoredEvent]:

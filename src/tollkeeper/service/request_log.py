@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
 from tollkeeper.errors import InvalidRequestError, NotFoundError
 from tollkeeper.metering.usage import Filters
 from tollkeeper.store.protocols import EventStore, StoredEvent
+
+if TYPE_CHECKING:
+    from tollkeeper.service.periods import Period
 
 __all__ = ["Page", "find_event", "list_events"]
 
@@ -26,17 +31,23 @@ def list_events(
     store: EventStore,
     *,
     filters: Filters | None = None,
+    period: Period | None = None,
     after: str | None = None,
     newer_than: str | None = None,
     limit: int = 50,
 ) -> Page:
     """List up to ``limit`` events that follow the cursor ``after`` (older ones), or that are newer than a cursor.
 
-    Raises InvalidRequestError for a cursor that no page gave, or a limit outside 1 to 1,000.
+    With a period, only what lies in it. Raises InvalidRequestError for a cursor that no page gave, or a limit outside
+    1 to 1,000.
     """
     if not 1 <= limit <= MAX_LIMIT:
         raise InvalidRequestError(f"limit is {limit}: give 1 to {MAX_LIMIT}.")
-    found = store.page(filters or Filters(), before=_place(after), after=_place(newer_than), limit=limit + 1)
+    before, since = _place(after), _place(newer_than)
+    if period is not None:
+        end, start = (period.end, 0), (period.start, 0)
+        before, since = min(before or end, end), max(since or start, start)
+    found = store.page(filters or Filters(), before=before, after=since, limit=limit + 1)
     events = found[:limit]
     return Page(
         events=events,

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from tollkeeper.events.event import Client, Consumer, Request, Response, UsageEvent
-from tollkeeper.events.timestamps import from_microseconds
+from tollkeeper.events.timestamps import EPOCH, from_microseconds
 from tollkeeper.store.protocols import StoredEvent
 from tollkeeper.store.sqlite.dimensions import route_key
 
@@ -33,14 +33,18 @@ SELECT_EVENT = """
 """Reads rows for ``event_from_row``; to be followed by WHERE."""
 
 
+# What a field left out decodes to must be the very default of UsageEvent, which the wire then leaves out again.
+_BARE = UsageEvent(time=EPOCH, method="GET", path="/", status_code=200)
+
+
 class _Detail(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What no query looks at, as JSON in one column."""
 
     url: str | None = None
     exception: str | None = None
-    client: Client = Client()
-    request: Request = Request()
-    response: Response = Response()
+    client: Client = _BARE.client
+    request: Request = _BARE.request
+    response: Response = _BARE.response
     variables: Raw | UnsetType = UNSET
 
 
@@ -95,7 +99,7 @@ def event_from_row(row: Sequence[Any]) -> StoredEvent:
         consumer=None if key is None else Consumer(key, label, email, group),
         api=api or None,
         api_version=api_version or None,
-        units=Decimal(units) / MICRO,
+        units=_BARE.units if units == _BARE.units_micro else Decimal(units) / MICRO,
         variables=detail.variables,
         client=detail.client,
         request=detail.request
