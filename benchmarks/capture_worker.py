@@ -223,7 +223,7 @@ def percentile(values: list[int], share: float) -> float:
 
 
 def main(variant: str, requests: int, pairs: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # a peer may still be writing
         plain, watched = make_app(), VARIANTS[variant](Path(folder))
         for app in (plain, watched.app):
             block(app, requests // 10 + 1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from msgspec import Raw
 
-from tollkeeper.errors import InvalidRequestError
+from tollkeeper.errors import InvalidRequestError, StoreError
 from tollkeeper.events.codec import DecodedBatch
 from tollkeeper.events.event import Client, Consumer, Request, Response, UsageEvent
 from tollkeeper.events.receipt import EventError
@@ -22,7 +24,6 @@ from tollkeeper.store.engines import open_stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tollkeeper.store.protocols import EventStore
 
@@ -233,3 +234,18 @@ def test_the_store_gives_events_in_the_shape_of_the_wire(store: EventStore) -> N
     (found,) = store.page(Filters(), before=None, after=None, limit=1)
 
     assert msgspec.json.decode(msgspec.json.encode(found.event), type=UsageEvent) == event(3)
+
+
+def test_readers_in_many_threads_share_few_connections(tmp_path: Path) -> None:
+    events, catalog = open_stores(f"sqlite:///{tmp_path}/store.db")
+    for _ in range(50):
+        thread = threading.Thread(target=events.get, args=(1,))
+        thread.start()
+        thread.join()
+    files = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+
+    assert 0 < sum(str(file).startswith(f"{tmp_path}/store.db") for file in files) < 10
+    events.close()
+    catalog.close()
+    with pytest.raises(StoreError, match="closed"):
+        events.get(1)

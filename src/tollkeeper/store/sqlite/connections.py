@@ -1,4 +1,4 @@
-"""Connections to one SQLite file: a single writer, and a reader for each thread."""
+"""Connections to one SQLite file: a single writer, and as many readers as read at once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _SketchAggregate:
 
 
 class Connections:
-    """Opens what a thread needs and closes all of it at the end.
+    """Opens as many connections as are used at once, and closes all of them at the end.
 
     ``write`` and ``read`` are transactions: the first holds SQLite's only write lock, the second sees one snapshot.
     """
@@ -40,8 +40,8 @@ class Connections:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._write_lock = threading.Lock()
-        self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
         self._writer = self._open()
 
     @contextlib.contextmanager
@@ -53,20 +53,34 @@ class Connections:
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """A consistent snapshot; the writer is not held up."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if not self._opened:
+        if self._closed:
             raise StoreError(f"The SQLite file {self._path} is closed.")
-        if connection is None:
-            connection = self._local.connection = self._open()
-        with _transaction(connection, "BEGIN"):
-            yield connection
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._open()
+        try:
+            with _transaction(connection, "BEGIN"):
+                yield connection
+        finally:
+            self._release(connection)
 
     def close(self) -> None:
-        """Close the connections of all threads; idempotent."""
+        """Close every connection, those in use as soon as they are not; idempotent."""
         with self._write_lock:
-            while self._opened:
-                self._opened.pop().close()
-            self._local = threading.local()
+            self._closed = True
+            self._writer.close()
+            self._close_idle()
+
+    def _release(self, connection: sqlite3.Connection) -> None:
+        self._idle.append(connection)
+        if self._closed:
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -80,7 +94,6 @@ class Connections:
             raise StoreError(f"Cannot open the SQLite file {self._path}: {error}.") from error
         connection.create_function("merge_sketches", 2, lambda one, two: merge_sketches((one, two)), deterministic=True)
         connection.create_aggregate("merge_all_sketches", 1, _SketchAggregate)  # type: ignore[arg-type]  # str only in stubs
-        self._opened.append(connection)
         return connection
 
 
