@@ -32,7 +32,8 @@ __all__: list[str] = []
 HERE = Path(__file__).resolve().parent
 TOLLKEEPER = (sys.executable, "-m", "tollkeeper.cli")
 START_SECONDS, ARRIVE_SECONDS, END_SECONDS = 45.0, 20.0, 15.0
-ONCE_REQUESTS, ONCE_RATE, RATE = 400, 60.0, 20.0
+ONCE_REQUESTS, ONCE_RATE, RATE, BURST = 400, 60.0, 1.0, 40
+LOG_DAYS, LOG_REQUESTS = 60, 220_000
 STATUS = re.compile(r'" (\d{3}) ')
 
 console = Console(highlight=False, soft_wrap=True)
@@ -115,6 +116,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="port of the service; default: a free one")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # not under nohup
+        signal.signal(signal.SIGHUP, lambda *_: sys.exit(1))  # the terminal was closed
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also when started in the background
     with tempfile.TemporaryDirectory(prefix="tollkeeper-demo-") as directory, ExitStack() as stack:
         try:
@@ -131,7 +134,7 @@ def play(demo: Demo, stack: ExitStack, *, once: bool, port: int) -> None:
     )
     login = demo.wait_for("service", service, r"(http://\S+/login/\S+)")
     address = login.partition("/login/")[0]
-    console.print("Importing an access log of the last 30 days ...")
+    console.print(f"Importing an access log of {LOG_DAYS} days, {LOG_REQUESTS:,} lines ...")
     logged = import_history(demo)
     token = demo.tollkeeper("token", "create", "shop", "--scope", "ingest").splitlines()[0]
     console.print("Opening the shop ...")
@@ -147,7 +150,7 @@ def play(demo: Demo, stack: ExitStack, *, once: bool, port: int) -> None:
     if once:
         check(demo, logged, send_once(demo, traffic))
         return
-    stack.enter_context(demo.running("customers", *traffic, "--rate", str(RATE)))
+    stack.enter_context(demo.running("customers", *traffic, "--rate", str(RATE), "--burst", str(BURST)))
     invite(login, shop_address)
     while service.poll() is None:
         time.sleep(0.5)
@@ -164,10 +167,11 @@ def invite(login: str, shop: str) -> None:
 
 
 def import_history(demo: Demo) -> Counter[str]:
-    """Make a log that ends with this hour, import it, and count its lines by status without Tollkeeper."""
+    """Make a log that ends now, import it, and count its lines by status without Tollkeeper."""
     log = demo.output("access").with_suffix(".log.gz")
-    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    maker = [sys.executable, str(HERE / "make_access_log.py"), str(log), "--end", end.isoformat()]
+    end = datetime.now(UTC).replace(microsecond=0)
+    size = ("--days", str(LOG_DAYS), "--requests", str(LOG_REQUESTS))
+    maker = [sys.executable, str(HERE / "make_access_log.py"), str(log), "--end", end.isoformat(), *size]
     subprocess.run(maker, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own program
     demo.tollkeeper("import", "access-log", str(log), "--consumer", "user")
     with gzip.open(log, "rt", encoding="utf-8") as lines:

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Customer", "run"]
 
-KEYS = {"shop-key-alpine": 9, "shop-key-harbour": 6, "shop-key-nimbus": 4, "shop-key-orchard": 2, "shop-key-office": 1}
+CUSTOMERS = (
+    *("alpine", "harbour", "nimbus", "orchard", "juniper", "meridian", "copper", "lantern", "tundra", "saffron"),
+    *("willow", "quartz", "pelican", "ember", "marble", "cedar", "drift", "falcon", "opal", "office"),
+)
+KEYS = {f"shop-key-{name}": 100 / (place + 3) for place, name in enumerate(CUSTOMERS)}
 WORDS = ("lamp", "red lamp", "kettle", "big tent", "atlas no. 3", "mug", "very warm scarf")
 CARDS = ("4242424242424242", "5555555555554444", "4000000000000002")
 THREADS = 6
+BURST_RATE = 40.0
 WAVE_SECONDS = 120.0
 
 
@@ -44,6 +49,11 @@ class Customer:
         kinds, weights = [visit for visit, _ in visits], [weight for _, weight in visits]
         while self._chance.choices(kinds, weights)[0]():
             pass
+
+    def greet(self) -> None:
+        """Call once with every key."""
+        for key in KEYS:
+            self._send("GET", "/v1/products", key=key)
 
     def _send(self, method: str, path: str, body: object = None, *, key: str = "") -> dict[str, object] | None:
         if not self._take():
@@ -75,7 +85,7 @@ class Customer:
         return self._send("GET", f"/v1/search?q={words}") is not None
 
     def _buy(self) -> bool:
-        key = self._chance.choice(list(KEYS)[:4])
+        key = self._chance.choice(list(KEYS)[:12])
         cart = (self._send("POST", "/v1/carts", key=key) or {}).get("cart")
         for _ in range(self._chance.randint(1, 2)):
             self._send("POST", f"/v1/carts/{cart}/items", {"product": self._chance.randint(1, 120)}, key=key)
@@ -92,26 +102,32 @@ class Customer:
         return self._send("POST", "/v1/orders", {"cart": "empty"}) is not None
 
 
-def run(url: str, requests: int | None, rate: float, ended: threading.Event) -> Counter[int]:
-    """Send that many requests, or until ``ended``; ``rate`` a second at most, in waves; count them by status."""
+def run(url: str, requests: int | None, rate: float, ended: threading.Event, *, burst: int = 0) -> Counter[int]:
+    """Send that many requests, or until ``ended``; count them by status.
+
+    The first ``burst`` come quickly; what follows comes at ``rate`` a second at most, in waves.
+    """
     left = math.inf if requests is None else requests
+    hurried = burst
     lock = threading.Lock()
     started = time.monotonic()
     next_at = started
 
     def take() -> bool:
-        nonlocal left, next_at
+        nonlocal left, next_at, hurried
         with lock:
             if left < 1 or ended.is_set():
                 return False
             left -= 1
             now = time.monotonic()
             wave = 0.65 + 0.35 * math.sin((now - started) * math.tau / WAVE_SECONDS)
-            next_at = max(next_at, now) + 1 / (rate * wave)
+            next_at = max(next_at, now) + 1 / (BURST_RATE if hurried > 0 else rate * wave)
+            hurried -= 1
             wait = next_at - now
         return not ended.wait(wait)
 
     customers = [Customer(url, take, seed) for seed in range(THREADS)]
+    customers[0].greet()
     with ThreadPoolExecutor(THREADS) as pool:
         for done in [pool.submit(customer.shop) for customer in customers]:
             done.result()
@@ -124,11 +140,12 @@ def main() -> None:
     parser.add_argument("url", help="address of the shop")
     parser.add_argument("--requests", type=int, help="how many; default: until it is told to end")
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second at most")
+    parser.add_argument("--burst", type=int, default=0, help="how many come quickly at first")
     chosen = parser.parse_args()
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     try:
-        seen = run(chosen.url, chosen.requests, chosen.rate, ended)
+        seen = run(chosen.url, chosen.requests, chosen.rate, ended, burst=chosen.burst)
     except (OSError, HTTPException) as error:
         parser.exit(1, f"The shop does not answer: {error}\n")
     print(json.dumps({"requests": seen.total(), "by_status": {str(status): seen[status] for status in sorted(seen)}}))

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from flask import Flask
 
+from support.served import environment
 from tollkeeper.embedded import embed
 from tollkeeper.errors import ConfigurationError
 from tollkeeper.service.bootstrap import open_service
@@ -23,7 +24,35 @@ from tollkeeper.settings import Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-LINK = re.compile(r"(/\S*/login/[\w-]+) of this app")
+LINK = re.compile(r"http://[\w.]+:\w+(/\S*/login/[\w-]+)\n")
+STARTED_AT_ONCE = 8
+WITHOUT = """
+import sys
+
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name == "a2wsgi":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Without())
+from tollkeeper.errors import MissingDependencyError
+try:
+    import tollkeeper.embedded
+except MissingDependencyError as error:
+    print(error)
+"""
+START = """
+import sys, time
+from pathlib import Path
+from flask import Flask
+from tollkeeper.embedded import embed
+
+store, go = sys.argv[1:]
+print("ready", flush=True)
+while not Path(go).exists():
+    time.sleep(0.001)
+assert embed(Flask("shop"), store=store).close(10)
+"""
 
 
 def make_app(folder: Path) -> Flask:
@@ -64,6 +93,54 @@ def test_the_second_start_prints_no_link(tmp_path: Path, capsys: pytest.CaptureF
     assert LINK.search(capsys.readouterr().err)
     embed(make_app(tmp_path)).close()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("port", "place"), [("5001", "127.0.0.1:5001"), ("", "HOST:PORT")])
+def test_the_link_names_a_port_only_when_it_is_known(
+    tmp_path: Path,
+    port: str,
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FLASK_RUN_PORT", port)
+    embed(make_app(tmp_path)).close()
+    printed = capsys.readouterr().err
+    assert f"http://{place}/tollkeeper/login/" in printed
+    assert ("where this app runs" in printed) == (not port)
+
+
+def test_what_is_not_installed_is_named() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False, timeout=60, env=environment()
+    )
+    assert done.stdout == "a2wsgi is not installed. Run: pip install 'tollkeeper[flask,server]'\n", done.stderr
+
+
+@pytest.mark.timeout(180)
+def test_workers_that_start_at_once_on_an_empty_store_all_start(tmp_path: Path) -> None:
+    for number in range(4):
+        store, go = f"sqlite:///{tmp_path}/{number}.db", tmp_path / f"go-{number}"
+        workers = [
+            subprocess.Popen(
+                [sys.executable, "-c", START, store, str(go)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment(),
+            )
+            for _ in range(STARTED_AT_ONCE)
+        ]
+        for worker in workers:
+            assert worker.stdout
+            assert worker.stdout.readline() == "ready\n"
+        go.touch()
+        ended = [(worker.communicate(timeout=60)[1], worker.returncode) for worker in workers]
+        assert [errors for errors, code in ended if code] == []
+        assert any(LINK.search(errors) for errors, _ in ended)
+        service = open_service(Settings(store=store))
+        assert [token.name for token in service.catalog.tokens()] == ["admin"]
+        service.close()
 
 
 def test_prefix_store_and_capture_can_be_chosen(tmp_path: Path) -> None:

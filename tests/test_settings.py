@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tollkeeper.errors import ConfigurationError
-from tollkeeper.settings import SETTINGS, Settings, load_settings
+from tollkeeper.settings import SETTINGS, Settings, load_settings, unknown_variables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,15 +31,41 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path:
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
-        ({"TOLLKEEPER_PORT": "http"}, "port"),
-        ({"TOLLKEEPER_PORT": "70000"}, "port"),
-        ({"TOLLKEEPER_WORKERS": "0"}, "workers"),
+        ({"TOLLKEEPER_PORT": "http"}, "port is 'http' in TOLLKEEPER_PORT: give a whole number from 0 to 65535"),
+        ({"TOLLKEEPER_PORT": "70000"}, "port is '70000' in TOLLKEEPER_PORT: give a whole number from 0 to 65535"),
+        ({"TOLLKEEPER_WORKERS": "0"}, "workers is '0' in TOLLKEEPER_WORKERS: give a whole number, 1 or more"),
+        ({"TOLLKEEPER_FLUSH_SECONDS": "0"}, "flush_seconds is '0' in TOLLKEEPER_FLUSH_SECONDS: give a number above 0"),
+        ({"TOLLKEEPER_SHUTDOWN_SECONDS": "-1"}, "give a number, 0 or more"),
         ({"TOLLKEEPER_CONFIG": "missing.toml"}, "missing.toml"),
     ],
 )
 def test_a_wrong_value_names_the_setting(environ: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         load_settings(environ)
+
+
+def test_a_wrong_value_names_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "tollkeeper.toml"
+    file.write_text("store = 5\n")
+    with pytest.raises(ConfigurationError, match=re.escape(f"store is 5 in {file}: give a text.")):
+        load_settings({}, file=file)
+    with pytest.raises(ConfigurationError, match=r"^port is 99999: give"):
+        load_settings({"TOLLKEEPER_PORT": "1"}, port=99999)
+
+
+def test_what_kubernetes_says_of_a_service_named_tollkeeper_is_no_setting() -> None:
+    environ = {
+        "TOLLKEEPER_PORT": "tcp://10.96.1.7:8080",
+        "TOLLKEEPER_PORT_8080_TCP": "tcp://10.96.1.7:8080",
+        "TOLLKEEPER_SERVICE_HOST": "10.96.1.7",
+    }
+    assert load_settings(environ) == Settings()
+    assert unknown_variables(environ) == []
+
+
+def test_a_variable_that_is_no_setting_is_found() -> None:
+    environ = {"TOLLKEEPER_PROT": "8", "TOLLKEEPER_PORT": "8", "TOLLKEEPER_CONFIG": "", "PATH": "", "TOLLKEEPER": ""}
+    assert unknown_variables(environ) == ["TOLLKEEPER_PROT"]
 
 
 def test_an_unknown_name_or_broken_file_is_said(tmp_path: Path) -> None:

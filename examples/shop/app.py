@@ -18,12 +18,20 @@ from tollkeeper.flask import Tollkeeper
 
 __all__ = ["CONSUMERS", "create_app"]
 
+CUSTOMERS = {
+    "gold": ("Alpine Outfitters", "Juniper Home", "Meridian Maps"),
+    "silver": ("Harbour Books", "Nimbus Travel", "Copper Kettle", "Lantern Press", "Tundra Gear", "Saffron Kitchen"),
+    "free": (
+        *("Orchard Market", "Willow & Sons", "Quartz Analytics", "Pelican Freight", "Ember Stoves", "Marble Studio"),
+        *("Cedar Crafts", "Drift Surf", "Falcon Cycles", "Opal Gifts"),
+    ),
+    "staff": ("Office",),
+}
 CONSUMERS = {
-    "shop-key-alpine": {"key": "alpine", "label": "Alpine Outfitters", "email": "dev@alpine.example", "group": "gold"},
-    "shop-key-harbour": {"key": "harbour", "label": "Harbour Books", "email": "it@harbour.example", "group": "silver"},
-    "shop-key-nimbus": {"key": "nimbus", "label": "Nimbus Travel", "email": "api@nimbus.example", "group": "silver"},
-    "shop-key-orchard": {"key": "orchard", "label": "Orchard Market", "email": "ops@orchard.example", "group": "free"},
-    "shop-key-office": {"key": "office", "label": "Back office", "email": "office@shop.example", "group": "staff"},
+    f"shop-key-{key}": {"key": key, "label": name, "email": f"dev@{key}.example", "group": group}
+    for group, names in CUSTOMERS.items()
+    for name in names
+    for key in [name.split()[0].lower()]
 }
 KINDS = ("lamp", "kettle", "tent", "atlas", "rope", "mug", "clock", "scarf")
 PRODUCTS = {
@@ -77,11 +85,11 @@ def _add_catalogue(app: Flask, pace: float) -> None:
         rows = [row for row in PRODUCTS.values() if request.args.get("kind") in {None, row["kind"]}]
         return jsonify(products=rows[(page - 1) * PAGE : page * PAGE], page=page, total=len(rows))
 
-    @app.get("/v1/products/<int:product_id>")
-    def product(product_id: int) -> Any:
-        if product_id not in PRODUCTS:
-            abort(404, f"There is no product {product_id}.")
-        return jsonify(PRODUCTS[product_id])
+    @app.get("/v1/products/<int:id>")
+    def product(id: int) -> Any:  # noqa: A002  # so that the route reads as in an access log
+        if id not in PRODUCTS:
+            abort(404, f"There is no product {id}.")
+        return jsonify(PRODUCTS[id])
 
     @app.get("/v1/search")
     def search() -> Any:
@@ -107,15 +115,15 @@ def _add_carts(app: Flask, carts: dict[str, list[int]]) -> None:
         carts[number] = []
         return jsonify(cart=number), 201
 
-    @app.post("/v1/carts/<cart_id>/items")
-    def add_item(cart_id: str) -> Any:
+    @app.post("/v1/carts/<id>/items")
+    def add_item(id: str) -> Any:  # noqa: A002  # so that the route reads as in an access log
         wanted = (request.get_json(silent=True) or {}).get("product")
-        if cart_id not in carts:
+        if id not in carts:
             abort(404, "There is no such cart.")
         if wanted not in PRODUCTS:
             abort(422, "Name a product by its number.")
-        carts[cart_id].append(wanted)
-        return jsonify(cart=cart_id, items=carts[cart_id]), 201
+        carts[id].append(wanted)
+        return jsonify(cart=id, items=carts[id]), 201
 
 
 def _add_orders(app: Flask, carts: dict[str, list[int]], pace: float, chance: random.Random) -> None:
@@ -130,17 +138,17 @@ def _add_orders(app: Flask, carts: dict[str, list[int]], pace: float, chance: ra
         orders[number] = body["cart"]
         return jsonify(order=number, state="open"), 201
 
-    @app.post("/v1/orders/<int:order_id>/payment")
-    def pay(order_id: int) -> Any:
-        if order_id not in orders:
-            abort(404, f"There is no order {order_id}.")
+    @app.post("/v1/orders/<int:id>/payment")
+    def pay(id: int) -> Any:  # noqa: A002  # so that the route reads as in an access log
+        if id not in orders:
+            abort(404, f"There is no order {id}.")
         time.sleep(pace * chance.uniform(0.03, 0.12))
         if chance.random() < OUTAGE_SHARE:
             raise ConnectionError("The payment provider closed the connection.")
         card = str((request.get_json(silent=True) or {}).get("card_number", ""))
         if card.endswith(DECLINED):
             return jsonify(error="Payment Required", detail="The card was declined."), 402
-        return jsonify(order=order_id, state="paid")
+        return jsonify(order=id, state="paid")
 
 
 def main() -> None:

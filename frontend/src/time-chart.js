@@ -24,7 +24,10 @@ class TimeChart extends HTMLElement {
       this.draw();
     });
     this.observer.observe(this);
-    this.chart.getZr().on("click", (event) => this.open(event.offsetX));
+    this.addEventListener("pointerdown", () => {
+      this.dismissing = document.querySelector("details.menu[open]") !== null;
+    });
+    this.chart.getZr().on("click", (event) => this.dismissing || this.open(event.offsetX)); // first close the menu
     document.fonts.ready.then(() => this.isConnected && this.draw());
     this.draw();
   }
@@ -58,6 +61,7 @@ class TimeChart extends HTMLElement {
   draw() {
     const bars = this.getAttribute("kind") === "bar";
     const { unit, series } = this.data;
+    const whole = unit === "percent" && series.some(({ values }) => values.some((value) => value > 80));
     const [muted, line] = [this.colour("muted"), this.colour("line")];
     this.chart.setOption({
       animation: !reducedMotion.matches,
@@ -70,6 +74,8 @@ class TimeChart extends HTMLElement {
         type: "value",
         splitNumber: 4,
         min: 0,
+        max: whole ? 100 : undefined, // else the scale would be rounded up to more than there can be
+        interval: whole ? 25 : undefined,
         minInterval: unit === "count" || unit === "bytes" ? 1 : undefined,
         axisLabel: { color: muted, formatter: formatter(unit, "axis") },
         splitLine: { lineStyle: { color: line } },
@@ -121,7 +127,7 @@ class TimeChart extends HTMLElement {
     const alone = (index) => values[index - 1] == null && values[index + 1] == null;
     const points = values.map((value, index) =>
       value != null && alone(index) ? { value, symbol: "circle", symbolSize: 5 } : value);
-    const common = { type: "line", symbol: "none", itemStyle: { color: ink }, emphasis: { disabled: true }, z: thin ? 1 : 2 };
+    const common = { type: "line", symbol: "none", showAllSymbol: true, itemStyle: { color: ink }, emphasis: { disabled: true }, z: thin ? 1 : 2 };
     const solid = { ...common, name, lineStyle: style("solid"), data: points };
     if (partial == null || values[partial] == null || values[partial - 1] == null) return [solid];
     const dashed = values.map((value, index) => (index >= partial - 1 ? value : null));

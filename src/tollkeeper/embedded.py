@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -9,18 +10,27 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from a2wsgi import ASGIMiddleware
 from msgspec import Struct
-from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from tollkeeper.api.app import create_app
-from tollkeeper.dashboard.app import dashboard_routes
-from tollkeeper.errors import SinkError, StoreError
+from tollkeeper.errors import MissingDependencyError, SinkError, StoreError, UnprocessableError
 from tollkeeper.events.codec import DecodedBatch
-from tollkeeper.flask import Tollkeeper
-from tollkeeper.service.bootstrap import Service, open_service
-from tollkeeper.service.rollups import start_folding_thread
 from tollkeeper.settings import Settings, load_settings
+
+try:
+    from a2wsgi import ASGIMiddleware
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+    from tollkeeper.api.app import create_app
+    from tollkeeper.dashboard.app import dashboard_routes
+    from tollkeeper.flask import Tollkeeper
+    from tollkeeper.service.bootstrap import Service, open_service
+    from tollkeeper.service.rollups import start_folding_thread
+except ModuleNotFoundError as error:
+    if error.name is None or error.name.partition(".")[0] == "tollkeeper":
+        raise
+    raise MissingDependencyError(
+        f"{error.name} is not installed. Run: pip install 'tollkeeper[flask,server]'"
+    ) from error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["embed"]
 
+HOST_PORT = "(HOST:PORT is where this app runs.)\n"
 log = logging.getLogger("tollkeeper")
 
 
@@ -115,11 +126,15 @@ def _greet(settings: Settings, prefix: str) -> None:
     service = open_service(settings)
     try:
         if not service.catalog.tokens():
-            service.access.create_token("admin", "admin")
+            # Workers that start at the same moment all find the store empty; one of them makes the token.
+            with contextlib.suppress(UnprocessableError):
+                service.access.create_token("admin", "admin")
             code = service.access.create_login_link(service.catalog.tokens()[0])
+            port = os.environ.get("FLASK_RUN_PORT")
+            place = f"127.0.0.1:{port}" if port else "HOST:PORT"
             sys.stderr.write(
-                f"Tollkeeper: log in to the dashboard, once and within {settings.login_link_minutes} minutes, at "
-                f"{prefix}/login/{code} of this app (e.g. http://127.0.0.1:5000{prefix}/login/{code}).\n"
+                f"\nTollkeeper: log in to the dashboard, once and within {settings.login_link_minutes} minutes:\n"
+                f"http://{place}{prefix}/login/{code}\n{'' if port else HOST_PORT}\n"
             )
     finally:
         service.close()

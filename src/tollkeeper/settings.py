@@ -15,7 +15,10 @@ from tollkeeper.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SETTINGS", "Setting", "Settings", "load_settings"]
+__all__ = ["SETTINGS", "Setting", "Settings", "load_settings", "unknown_variables"]
+
+FOREIGN = ("TOLLKEEPER_TEST_", "TOLLKEEPER_PORT_", "TOLLKEEPER_SERVICE_")
+"""How variables begin that are not for us: those of the tests, and those that Kubernetes gives for a Service."""
 
 Positive = Annotated[int, Meta(ge=1)]
 
@@ -69,13 +72,19 @@ def _table() -> tuple[Setting, ...]:
     kinds: dict[type, str] = {str: "text", int: "integer", float: "number"}
     rows = []
     for field in msgspec.structs.fields(Settings):
-        info = msgspec.inspect.type_info(field.type)
-        text = ""
-        while isinstance(info, msgspec.inspect.Metadata):
-            text = (info.extra_json_schema or {}).get("description", text)
-            info = info.type
+        _, text = _unwrap(field.type)
         rows.append(Setting(field.name, kinds[type(field.default)], field.default, text))
     return tuple(rows)
+
+
+def _unwrap(annotation: Any) -> tuple[Any, str]:
+    """What msgspec knows of a type, and the help text around it."""
+    info = msgspec.inspect.type_info(annotation)
+    text = ""
+    while isinstance(info, msgspec.inspect.Metadata):
+        text = (info.extra_json_schema or {}).get("description", text)
+        info = info.type
+    return info, text
 
 
 SETTINGS: tuple[Setting, ...] = _table()
@@ -90,17 +99,51 @@ def load_settings(environ: Mapping[str, str] | None = None, *, file: Path | None
     environ = os.environ if environ is None else environ
     path = file or (Path(environ["TOLLKEEPER_CONFIG"]) if environ.get("TOLLKEEPER_CONFIG") else None)
     values: dict[str, Any] = _read(path) if path else {}
-    values |= {row.name: environ[row.variable] for row in SETTINGS if environ.get(row.variable)}
-    values |= {name: value for name, value in overrides.items() if value is not None}
+    places = dict.fromkeys(values, f" in {path}")
+    for row in SETTINGS:
+        if (value := environ.get(row.variable)) and not _is_of_kubernetes(row, value):
+            values[row.name], places[row.name] = value, f" in {row.variable}"
+    for name, value in overrides.items():
+        if value is not None:
+            values[name], places[name] = value, ""
     known = {row.name for row in SETTINGS}
     if unknown := sorted(values.keys() - known):
         raise ConfigurationError(
             f"Unknown setting {', '.join(unknown)}: docs/settings.md lists the {len(known)} known."
         )
+    types = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    return Settings(**{name: _convert(name, value, types[name], places[name]) for name, value in values.items()})
+
+
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """The environment variables that look like a setting and are none."""
+    known = {row.variable for row in SETTINGS} | {"TOLLKEEPER_CONFIG", "TOLLKEEPER_UPDATE_DOCS"}
+    names = os.environ if environ is None else environ
+    return sorted(
+        name for name in names if name.startswith("TOLLKEEPER_") and name not in known and not name.startswith(FOREIGN)
+    )
+
+
+def _is_of_kubernetes(row: Setting, value: str) -> bool:
+    # Beside a Service named tollkeeper, Kubernetes gives each pod TOLLKEEPER_PORT=tcp://ADDRESS:PORT.
+    return row.name == "port" and value.startswith("tcp://")
+
+
+def _convert(name: str, value: Any, annotation: Any, place: str) -> Any:
     try:
-        return msgspec.convert(values, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"A setting has a wrong value: {error}. See docs/settings.md.") from None
+        return msgspec.convert(value, annotation, strict=False)
+    except msgspec.ValidationError:
+        raise ConfigurationError(f"{name} is {value!r}{place}: give {_wanted(annotation)}.") from None
+
+
+def _wanted(annotation: Any) -> str:
+    info, _ = _unwrap(annotation)
+    if isinstance(info, msgspec.inspect.StrType):
+        return "a text"
+    noun = "a whole number" if isinstance(info, msgspec.inspect.IntType) else "a number"
+    if info.le is not None:
+        return f"{noun} from {info.ge} to {info.le}"
+    return f"{noun} above {info.gt:g}" if info.gt is not None else f"{noun}, {info.ge:g} or more"
 
 
 def _read(path: Path) -> dict[str, Any]:

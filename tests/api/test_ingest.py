@@ -56,17 +56,21 @@ def test_a_bad_event_never_rejects_its_neighbours(api: Api) -> None:
         EVENT | {"units": -1},
         EVENT | {"units": "0.0000001"},
         EVENT | {"units": "NaN"},
+        EVENT | {"units": "sNaN"},
+        EVENT | {"units": "999999.9999999999999999999999999999"},
+        EVENT | {"units": 1_000_000},
+        EVENT | {"time": "9999-12-31T23:59:59-12:00"},
         EVENT | {"path": "x" * 9_000},
         EVENT | {"variables": "x" * 6_000},
     ]
     batch = [item for wrong in bad for item in (wrong, EVENT)]
     receipt = api.ingest.post("/v1/events", json=batch).json()
 
-    assert (receipt["received"], receipt["stored"], receipt["rejected"]) == (24, 12, 12)
-    assert [error["index"] for error in receipt["errors"]] == list(range(0, 24, 2))
+    assert (receipt["received"], receipt["stored"], receipt["rejected"]) == (32, 16, 16)
+    assert [error["index"] for error in receipt["errors"]] == list(range(0, 32, 2))
     assert {error["code"] for error in receipt["errors"]} == {"invalid_event", "event_too_large"}
     assert all(len(error["detail"]) > 10 for error in receipt["errors"])
-    assert len(stored(api)) == 12
+    assert len(stored(api)) == 16
 
 
 def test_a_retry_is_counted_once(api: Api) -> None:
@@ -158,9 +162,7 @@ def test_gzip(api: Api) -> None:
     assert problem(other, 400)["code"] == "invalid_encoding"
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"[", b"{", b"[1,", b"hello", b'{"time":', b"\xff\xfe", b"[" * 5_000, b"null x", b'"\\ud800"']
-)
+@pytest.mark.parametrize("body", [b"", b"[", b"{", b"[1,", b"hello", b'{"time":', b"\xff\xfe", b"[" * 5_000, b"null x"])
 def test_what_is_not_json_is_refused_as_a_whole(api: Api, body: bytes) -> None:
     answer = api.ingest.post("/v1/events", content=body, headers={"Content-Type": "application/json"})
 
@@ -254,3 +256,33 @@ def test_the_wire_schema_round_trips(api: Api) -> None:
         "status_code",
         "time",
     ]
+
+
+def test_text_that_was_cut_inside_a_character_spoils_only_its_own_event(api: Api) -> None:
+    good = json.dumps(EVENT)
+    cut = json.dumps(EVENT | {"path": "/\ud83d"})
+    raw = good.replace('"GET"', '"GET", "variables": {"a": "\xff"}').encode("latin-1")
+    body = b"[" + b",".join([good.encode(), cut.encode(), good.encode()]) + b"]"
+    first = api.ingest.post("/v1/events", content=body, headers={"Content-Type": "application/json"}).json()
+    second = api.ingest.post(
+        "/v1/events", content=b"[" + raw + b"]", headers={"Content-Type": "application/json"}
+    ).json()
+
+    assert (first["stored"], [error["index"] for error in first["errors"]]) == (2, [1])
+    assert second["rejected"] == 1
+    assert len(stored(api)) == 2
+
+
+def test_sums_beyond_64_bits_are_still_exact(api: Api) -> None:
+    batch = [
+        EVENT | {"time": f"2026-10-{day:02}T12:00:00Z", "units": "999999.999999", "response": {"content_length": 2**40}}
+        for day in range(1, 26)
+        for _ in range(2)
+    ]
+    for _ in range(3):
+        assert api.ingest.post("/v1/events", json=batch).json()["stored"] == 50
+    api.service.events.fold(75)
+    rows = api.read.get("/v1/analytics/top?by=route&from=2026-10-01&to=2026-11-01").json()["rows"]
+
+    assert rows[0]["bytes"] == 150 * 2**40
+    assert rows[0]["units"] == pytest.approx(150 * 999999.999999)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -49,6 +50,31 @@ def test_charts_are_drawn_and_explain_themselves(full: Site, open_page: Callable
     chart.click()
     page.wait_for_url(re.compile(r"from=20\d\d-\d\d-\d\dT\d\d%3A00&to="))
     expect(page.get_by_role("link", name="Remove the custom time")).to_be_visible()
+
+
+def test_a_click_that_closes_a_menu_opens_nothing_else(full: Site, open_page: Callable[..., Page]) -> None:
+    page = open_page(full)
+    page.goto(f"{full.url}/?range=30d")
+    expect(page.locator("time-chart canvas")).to_have_count(4)
+    page.get_by_text("Filter", exact=True).click()
+    expect(page.locator("details.menu[open]")).to_have_count(1)
+    page.locator("time-chart").first.click()
+    expect(page.locator("details.menu[open]")).to_have_count(0)
+    page.wait_for_timeout(200)
+    assert page.url.endswith("/?range=30d")
+    page.locator("time-chart").first.click()
+    page.wait_for_url(re.compile("from="))
+
+
+@pytest.mark.parametrize("address", ["/requests?range=30d", "/requests?range=30d&status=2xx&method=GET"])
+def test_the_log_fits_the_window_and_its_foot_is_in_sight(
+    full: Site, open_page: Callable[..., Page], address: str
+) -> None:
+    page = open_page(full)
+    page.goto(f"{full.url}{address}")
+    assert page.evaluate("document.documentElement.scrollHeight - innerHeight") == 0
+    expect(page.get_by_role("link", name="Older")).to_be_in_viewport(ratio=1)
+    assert page.evaluate("(box => box.scrollHeight > box.clientHeight)(document.querySelector('.log .scroll'))")
 
 
 def test_range_filters_and_chips_change_the_address(full: Site, open_page: Callable[..., Page]) -> None:

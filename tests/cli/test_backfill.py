@@ -53,20 +53,20 @@ def ledger(store: str) -> list[tuple[str, int, int, int | None]]:
 
 
 def numbers(output: str) -> dict[str, str]:
-    cells = [[cell.strip() for cell in row.strip("│").split("│")] for row in output.splitlines() if row[:1] == "│"]
-    return {row[0]: row[1] for row in cells}
+    return dict(row.split() for row in output.splitlines() if len(row.split()) == 2)
 
 
 def test_an_import_reports_and_a_second_adds_nothing(log: str, store: str) -> None:
     result = run("access-log", log, "--store", store)
     assert result.exit_code == 0
     counts = numbers(result.stdout)
-    assert (counts["stored"], counts["duplicate"], counts["bad"], counts["read"]) == ("10", "0", "7", "17")
+    assert (counts["Stored"], counts["Duplicate"], counts["Bad"]) == ("10", "0", "7")
+    assert "10 events stored of 17 lines read" in result.stdout
     shown = [row for row in result.stderr.splitlines() if row.startswith(f"{log}:")]
     assert [row.split(":")[1] for row in shown] == ["5", "6", "7", "8", "9"]
     assert "2 more" in result.stderr
     counts = numbers(run("access-log", log, "--store", store).stdout)
-    assert (counts["stored"], counts["duplicate"]) == ("0", "10")
+    assert (counts["Stored"], counts["Duplicate"]) == ("0", "10")
     assert ledger(store) == [("access-log", 20, 10, 10)]
 
 
@@ -75,7 +75,8 @@ def test_events_are_imported_with_their_names(tmp_path: Path, store: str) -> Non
     file.write_text(f"{EVENT}\n", encoding="utf-8")
     result = run("events", str(file), "--store", store)
     assert result.exit_code == 0
-    assert numbers(result.stdout)["stored"] == "1"
+    assert numbers(result.stdout)["Stored"] == "1"
+    assert "1 event stored of 1 line read" in result.stdout
     assert ("app", 1, 1, 1) in ledger(store)
 
 
@@ -98,6 +99,31 @@ def test_usage_errors_exit_2_and_make_no_store(
     result = run("access-log", log, *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_an_import_of_bad_lines_alone_fails(tmp_path: Path, store: str) -> None:
+    file = tmp_path / "odd.log"
+    file.write_text(f"odd\n{line(1).replace('2015', '1969')}\n", encoding="utf-8")
+    result = run("access-log", str(file), "--store", store)
+    assert result.exit_code == 1
+    assert numbers(result.stdout)["Bad"] == "2"
+    assert "Nothing was imported" in result.stderr
+    file.write_text("", encoding="utf-8")
+    assert run("access-log", str(file), "--store", store).exit_code == 0
+
+
+def test_what_was_imported_is_rolled_up(log: str, store: str) -> None:
+    run("access-log", log, "--store", store)
+    service = open_service(load_settings(environ={}, store=store))
+    try:
+        assert service.events.fold(1000) == 0
+    finally:
+        service.close()
+
+
+def test_the_help_names_the_variable_of_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERMINAL_WIDTH", "200")
+    assert "(env: TOLLKEEPER_TOKEN)" in run("access-log", "--help").stdout
 
 
 def test_a_missing_file_makes_no_store(tmp_path: Path, store: str) -> None:

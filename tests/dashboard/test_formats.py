@@ -52,9 +52,12 @@ def test_a_change_is_good_or_bad_news() -> None:
     up = compare(120, 100, good="up")
     assert up is not None
     assert (up.text, up.mood) == ("▲ 20.0%", "good")
-    worse = compare(0.03, 0.02, good="down")
+    worse = compare(0.039, 0.02, good="down", points=True)
     assert worse is not None
-    assert (worse.text, worse.mood) == ("▲ 50.0%", "bad")
+    assert (worse.text, worse.mood) == ("▲ 1.9 pt", "bad")
+    first = compare(0.019, 0.0, good="down", points=True)
+    assert first is not None
+    assert first.text == "▲ 1.9 pt"
     same = compare(100, 100, good="up")
     assert same is not None
     assert same.mood == "flat"
@@ -65,8 +68,23 @@ def test_a_change_is_good_or_bad_news() -> None:
     assert compare(None, 5, good="up") is None
 
 
-@pytest.mark.parametrize("values", [[], [None], [3.0], [None, 2.0, None], [1.0, 1.0], [0.0, 5.0, None, 2.0]])
-def test_a_curve_can_always_be_drawn(values: list[float | None]) -> None:
+@pytest.mark.parametrize("values", [[1.0, 1.0], [0.0, 5.0, None, 2.0], [None, 2.0, 3.0]])
+def test_a_curve_bridges_gaps(values: list[float | None]) -> None:
     text = str(sparkline(values))
     assert text.count("<polyline") == 1
     assert "nan" not in text
+
+
+def test_a_curve_tells_nothing_known_from_nothing_and_from_no_change() -> None:
+    assert not sparkline([])
+    assert not sparkline([None, None])
+    assert 'points="0.0,16.0 200.0,16.0"' in str(sparkline([3.0, 3.0]))
+    assert 'points="0.0,30.0 200.0,30.0"' in str(sparkline([0.0, 0.0]))
+    assert 'class="dot" points="100.0,16.0 100.0,16.0"' in str(sparkline([None, 2.0, None]))
+
+
+def test_what_is_too_deep_to_be_written_says_so() -> None:
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    assert "too deeply nested" in FILTERS["pretty"](deep)

@@ -91,6 +91,21 @@ def test_looking_at_a_link_does_not_use_it_up(service: Service, anonymous: TestC
     assert "used already" in again.text
 
 
+def test_a_link_that_fails_leaves_its_code_out_of_the_log(
+    anonymous: TestClient[Litestar],
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(type(service.access), "log_in_by_link", fail)
+    assert anonymous.post("/login/unused-code").status_code == 500
+    assert "POST /login/{code} failed" in caplog.text
+    assert not [record for record in caplog.records if record.name[:10] == "tollkeeper" and "unused" in record.message]
+
+
 def test_logging_out_ends_the_session(service: Service, client: TestClient[Litestar]) -> None:
     session = client.cookies["tollkeeper_session"]
     answer = client.post("/logout")

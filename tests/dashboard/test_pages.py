@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 from flask import Flask
 
-from tollkeeper.events.event import Consumer, Request
+from tollkeeper.events.event import Client, Consumer, Request
 from tollkeeper.events.event import Response as Sent
+from tollkeeper.store.protocols import StoredEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,6 +107,26 @@ def test_filters_narrow_every_figure(client: TestClient[Litestar], fill: Fill) -
         assert len(rows_of(client.get(f"/requests.csv?{query}").text)) == 3
         assert [row["requests"] for row in rows_of(client.get(f"/endpoints.csv?{query}").text)] == ["3"]
         assert [row["consumer"] for row in rows_of(client.get(f"/consumers.csv?{query}").text)] == ["cus_2"]
+
+
+def test_under_a_status_only_what_can_occur_is_shown(client: TestClient[Litestar], fill: Fill) -> None:
+    fill(6)
+    fill(3, status_code=422)
+    text = client.get("/?status=4xx").text
+    assert cards(text)["Error rate"] == "\N{EN DASH}"
+    assert "<h2>Error rate</h2>" not in text
+    assert {link for link in links(text) if re.fullmatch(r"/\?status=\dxx", link)} == {"/?status=4xx"}
+    assert "<h2>Error rate</h2>" in client.get("/").text
+
+
+def test_a_time_in_the_far_future_breaks_no_page(client: TestClient[Litestar], fill: Fill) -> None:
+    fill(ago=BACK)
+    fill(ago=datetime.now(UTC) - datetime(9998, 12, 31, 23, 59, 59, tzinfo=UTC))
+    for path in ("/", "/endpoints", "/requests", "/requests/2"):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        for link in links(answer.text):
+            assert "from=" not in link or client.get(link).status_code == 200
 
 
 def test_filters_and_span_carry_over_to_the_other_pages(client: TestClient[Litestar], fill: Fill) -> None:
@@ -216,6 +238,26 @@ def test_one_request_shows_all_that_was_captured(client: TestClient[Litestar], f
     text = client.get("/requests/1").text
     for shown in ("ValueError: no", "https://api.example/users/7?x=1", event.id, "Acme", "50 ms", "1.00 KB", "500"):
         assert shown in text
+
+
+@pytest.mark.parametrize("body", [b'{"a":1e999}', b"[" * 990 + b"]" * 990, b"[" * 5000 + b"]" * 5000])
+def test_a_request_that_cannot_be_read_in_full_says_so(
+    client: TestClient[Litestar], fill: Fill, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = fill()[0]
+    stored = StoredEvent(1, msgspec.structs.replace(event, request=Request(body=msgspec.Raw(body))))
+    monkeypatch.setattr("tollkeeper.dashboard.requests.find_event", lambda *_: stored)
+    answer = client.get("/requests/1")
+    assert answer.status_code == 200
+    assert event.id in answer.text
+    assert "cannot be shown here" in answer.text or "too deeply nested" in answer.text
+
+
+def test_a_browser_that_nobody_knows_is_not_named(client: TestClient[Litestar], fill: Fill) -> None:
+    fill(client=Client(browser="None None", platform="curl-like"))
+    shown = client.get("/requests/1").text.partition("The whole document")[0]
+    assert "curl-like" in shown
+    assert "None None" not in shown
 
 
 @pytest.mark.parametrize("seq", ["0", "999", "abc", "-1", "99999999999999999999", "1.5", "\u0661"])

@@ -65,3 +65,8 @@ def test_a_custom_span_is_covered_by_few_aligned_buckets(*, start: int, length: 
 def test_a_bad_span_says_what_to_write(query: dict[str, str]) -> None:
     with pytest.raises(InvalidRequestError, match=r"choose|write|must"):
         parse_range(query, now=NOW, hourly=False)
+
+
+def test_a_field_holds_no_time_behind_its_last() -> None:
+    assert to_field(0) == "1970-01-01T00:00"
+    assert to_field(2**62) == "9999-12-31T23:59"

@@ -124,6 +124,32 @@ def test_every_answered_request_counts_even_unreadable(request_line: str, method
     assert (event.method, event.path, event.route, event.status_code) == (method, path, route, 400)
 
 
+@pytest.mark.parametrize(
+    ("time", "good"),
+    [
+        ("01/Jan/1970:00:00:00 +0000", True),
+        ("31/Dec/1969:23:59:59 +0000", False),
+        ("01/Jan/1970:00:00:00 +0100", False),
+        ("31/Dec/9998:23:59:59 +0000", True),
+        ("01/Jan/9999:00:00:00 +0000", False),
+        ("31/Dec/9999:23:59:59 -0100", False),
+    ],
+)
+def test_a_time_is_one_of_1970_to_9998(time: str, *, good: bool) -> None:
+    line = COMBINED.replace("17/May/2015:10:05:03 +0000", time)
+    if good:
+        assert AccessLog().event(line).time.year in {1970, 9998}
+        return
+    with pytest.raises(ValueError, match="not a time from 1970 to 9998"):
+        AccessLog().event(line)
+
+
+def test_a_size_beyond_any_answer_is_left_out() -> None:
+    common = COMBINED.partition('" ')[0]
+    assert AccessLog("common").event(f'{common}" 200 {2**40}').response.content_length == 2**40
+    assert AccessLog("common").event(f'{common}" 200 {2**40 + 1}').response.content_length is None
+
+
 def test_secrets_stay_out() -> None:
     line = with_request("GET /a?access_token=s3cret&x=1 HTTP/1.1").replace(
         '"-" "-"', '"https://u:s3cret@h/?key=1&password=s3cret" "-"'

@@ -45,16 +45,19 @@ def test_the_figures_add_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_an_interrupt_ends_all_that_was_started(running: subprocess.Popen[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 0), (signal.SIGHUP, 1)])
+def test_an_interrupt_or_a_closed_terminal_ends_all_that_was_started(
+    running: subprocess.Popen[str], tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
     assert running.stdout is not None
     for line in running.stdout:
         if "Ctrl-C" in line:
             break
     pids = children(running.pid)
     assert len(pids) == 3
-    running.send_signal(signal.SIGINT)
+    running.send_signal(sent)
     running.stdout.read()
-    assert running.wait(30) == 0
+    assert running.wait(30) == code
     deadline = time.monotonic() + 5
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)

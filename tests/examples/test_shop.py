@@ -82,7 +82,7 @@ def test_tollkeeper_sees_all_of_it_but_the_secrets(app: Flask, client: FlaskClie
     ]
     assert app.extensions["tollkeeper"].flush(10)
     assert len(sink.events) == 103
-    payments = [event for event in sink.events if event.route == "/v1/orders/{order_id}/payment"]
+    payments = [event for event in sink.events if event.route == "/v1/orders/{id}/payment"]
     assert [event.status_code for event in payments] == statuses
     assert {200, 500} == set(statuses)
     assert {event.exception is None for event in payments if event.status_code == 500} == {False}

@@ -137,7 +137,7 @@ def test_a_store_of_a_later_release_is_refused(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/store.db"
     open_service(Settings(store=store)).close()
     with sqlite3.connect(tmp_path / "store.db") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("UPDATE tollkeeper_version SET version_num = '9999'")
     connection.close()
 
     result = run_cli("usage", "--store", store, check=False)

@@ -109,6 +109,21 @@ def test_logging_out_and_revoking_end_sessions(access: Access, catalog: Catalog)
         access.check_session(None)
 
 
+def test_a_token_that_was_revoked_starts_no_session_and_its_place_is_not_taken(
+    access: Access, catalog: Catalog
+) -> None:
+    secret = access.create_token("old", "read")
+    access.authorize(secret, "read")  # remembered for a second
+    catalog.revoke_token("old")
+    with pytest.raises(AuthenticationError, match="revoked"):
+        access.log_in_by_token(secret)
+    number = catalog.tokens()
+    access.create_token("new", "admin")
+
+    assert number == []
+    assert [token.id for token in catalog.tokens()] == [2]
+
+
 def test_only_who_may_read_logs_in(access: Access) -> None:
     with pytest.raises(PermissionDeniedError):
         access.log_in_by_token(access.create_token("a", "ingest"))

@@ -28,11 +28,11 @@ Answers = Callable[[DecodedBatch], tuple[int, object]]
 
 
 @contextmanager
-def service(answer: Answers, **headers: str) -> Iterator[str]:
+def service(answer: Answers, token: str = "s3", **headers: str) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             assert self.path == "/base/v1/events"
-            assert self.headers["Authorization"] == "Bearer s3"
+            assert self.headers["Authorization"].strip() == f"Bearer {token}".strip()
             body = self.rfile.read(int(self.headers["Content-Length"]))
             assert gzip.decompress(body)
             status, content = answer(decode_batch(body, source="", encoding=self.headers["Content-Encoding"]))
@@ -107,9 +107,17 @@ def test_an_answer_that_repeating_cannot_help_is_an_error_at_once(status: int, k
         calls.append(batch)
         return status, {"detail": "no"}
 
-    with service(answer, Location="http://127.0.0.1:1/") as url, pytest.raises(kind):
+    with service(answer, Location="http://127.0.0.1:1/") as url, pytest.raises(kind) as caught:
         remote_delivery(url, "s3")(BATCH)
     assert len(calls) == 1
+    assert "{" not in str(caught.value)
+    assert f"{status}: no" in str(caught.value) or status == 200
+
+
+def test_without_a_token_a_refusal_says_where_to_give_one() -> None:
+    with service(lambda _: (401, {"detail": "no"}), token="") as url, pytest.raises(AuthenticationError) as caught:
+        remote_delivery(url, "")(BATCH)
+    assert caught.value.detail.endswith("Give --token or TOLLKEEPER_TOKEN, of the scope ingest.")
 
 
 @pytest.mark.parametrize("url", ["ftp://host", "host:80", "http://", ""])

@@ -88,3 +88,23 @@ def test_the_process_folds_and_is_started_again_when_it_dies(service: Service) -
     finally:
         folding.stop()
     assert folding.process_id is None
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_process_ends_by_its_parents_word_and_closes_the_store(tmp_path: Path, number: signal.Signals) -> None:
+    service = open_service(Settings(store=f"sqlite:///{tmp_path}/store.db"))
+    folding = FoldingProcess(service.settings)
+    try:
+        append(service, 10)
+        until(lambda: service.events.backlog() == 0)
+        first = folding.process_id
+        assert first is not None
+        os.kill(first, number)
+        append(service, 10)
+        until(lambda: service.events.backlog() == 0)
+        assert folding.process_id == first
+    finally:
+        service.close()
+        folding.stop()
+    assert [path.name for path in tmp_path.iterdir()] == ["store.db"]

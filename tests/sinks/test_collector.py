@@ -170,16 +170,18 @@ def test_other_refusals_are_final_and_say_what_to_do(
     ("header", "low", "high"),
     [
         ("7", 7, 7),
-        (format_datetime(datetime.now(UTC) + timedelta(seconds=900), usegmt=True), 600, 900),
+        ("in 15 minutes", 600, 900),
         ("Sun, 06 Nov 1994 08:49:37 GMT", 0, 0),
         ("soon", None, None),
         ("", None, None),
     ],
-    ids=["seconds", "date", "date in the past", "garbage", "empty"],  # not by value: the date differs between workers
+    ids=["seconds", "date", "date in the past", "garbage", "empty"],
 )
 def test_429_asks_for_a_retry_after(
     service: Service, sink: CollectorSink, header: str, low: float | None, high: float | None
 ) -> None:
+    if header == "in 15 minutes":
+        header = format_datetime(datetime.now(UTC) + timedelta(seconds=900), usegmt=True)
     service.replies = [(429, {"Retry-After": header}, b"")]
     with pytest.raises(SinkError) as caught:
         sink.send(events(1))

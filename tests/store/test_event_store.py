@@ -249,3 +249,10 @@ def test_readers_in_many_threads_share_few_connections(tmp_path: Path) -> None:
     catalog.close()
     with pytest.raises(StoreError, match="closed"):
         events.get(1)
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    events, catalog = open_stores(f"sqlite:///{tmp_path}/store.db")
+    assert (tmp_path / "store.db").stat().st_mode & 0o077 == 0
+    events.close()
+    catalog.close()

@@ -17,6 +17,7 @@ from tollkeeper.events.access_log import SOURCE
 from tollkeeper.service.backfill import Report, import_access_logs, import_events
 from tollkeeper.service.lines import check_readable, total_bytes
 from tollkeeper.service.remote import remote_delivery
+from tollkeeper.service.rollups import fold_all
 from tollkeeper.settings import load_settings
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ QUIET_SECONDS = 5.0
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE", help="Files, gzip too; - is the standard input.")]
 To = Annotated[str | None, typer.Option("--to", metavar="URL", help="Service to send to instead: http(s)://HOST.")]
-Token = Annotated[str | None, typer.Option(help="Token of the scope ingest, for --to. [default: TOLLKEEPER_TOKEN]")]
+Token = Annotated[str | None, typer.Option(help="Token of the scope ingest, for --to (env: TOLLKEEPER_TOKEN).")]
 Format = Annotated[str, typer.Option("--format", help="auto, common, combined or json.")]
 Pattern = Annotated[
     str | None,
@@ -89,6 +90,7 @@ def _delivery(target: _Target) -> Iterator[Deliver]:
         return
     with opened(target.store) as service:
         yield lambda batch: service.events.append([(target.source, batch)])[0]
+        fold_all(service.events)  # else the next query would
 
 
 def _import(files: list[str], run: Callable[[Deliver, Callable[[Report], object]], Report], target: _Target) -> None:
@@ -110,7 +112,10 @@ def _import(files: list[str], run: Callable[[Deliver, Callable[[Report], object]
         errors.print(f"{problem.file}:{problem.line}: {problem.reason}", markup=False, soft_wrap=True)
     if hidden := report.bad + report.rejected - len(report.problems):
         errors.print(f"... and {hidden} more like these.")
-    console.print(_summary(report, time.monotonic() - started))
+    _print_summary(console, report, time.monotonic() - started)
+    if report.bad and not report.stored + report.duplicate:
+        errors.print("Nothing was imported: no line could be read. See the reasons above.")
+        raise typer.Exit(1)
 
 
 @contextmanager
@@ -139,12 +144,15 @@ def _progress(console: Console, files: list[str]) -> Iterator[Callable[[Report],
         yield draw
 
 
-def _summary(report: Report, seconds: float) -> Table:
-    table = Table("", "lines")
-    table.columns[1].justify = "right"
+def _print_summary(console: Console, report: Report, seconds: float) -> None:
+    table = Table("Outcome", box=None, header_style="bold")
+    table.add_column("Lines", justify="right")
     for name in ("stored", "duplicate", "rejected", "bad"):
-        table.add_row(name, f"{getattr(report, name):,}")
-    table.add_section()
-    table.add_row("read", f"{report.lines:,}")
-    table.add_row("lines/s", f"{report.lines / max(seconds, 1e-9):,.0f}")
-    return table
+        table.add_row(name.capitalize(), f"{getattr(report, name):,}")
+    console.print(table)
+    speed = f"{report.lines / max(seconds, 1e-9):,.0f} lines/s"
+    console.print(f"{_counted(report.stored, 'event')} stored of {_counted(report.lines, 'line')} read, {speed}.")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

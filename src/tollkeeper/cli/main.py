@@ -42,7 +42,9 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001  # Typer calls it so
 def _options(
     *,
     version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
-    config: Path = typer.Option(None, help="A TOML file of settings (env: TOLLKEEPER_CONFIG).", show_default=False),
+    config: Path = typer.Option(
+        None, metavar="FILE", help="A TOML file of settings (env: TOLLKEEPER_CONFIG).", show_default=False
+    ),
 ) -> None:
     """Take the options of the command itself."""
     _ = version

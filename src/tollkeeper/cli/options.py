@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from tollkeeper.errors import NotFoundError
 from tollkeeper.service.bootstrap import Service, open_service
 from tollkeeper.settings import SETTINGS, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["StoreOption", "console", "help_of", "opened"]
+__all__ = ["FILE_WIDTH", "StoreOption", "console", "help_of", "opened"]
 
-FILE_WIDTH = 160
+FILE_WIDTH = 1_000
+SQLITE = "sqlite:///"
 
 
 def console() -> Console:
     """Where tables are printed: as wide as the terminal, and wide enough for all columns in a pipe or a file."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=FILE_WIDTH)
+    found = Console(highlight=False, markup=False)
+    return found if found.is_terminal else Console(highlight=False, markup=False, width=FILE_WIDTH)
 
 
 def help_of(name: str) -> str:
@@ -31,13 +34,22 @@ def help_of(name: str) -> str:
     return f"{row.help} (env: {row.variable}; default: {row.default})"
 
 
-StoreOption = Annotated[str | None, typer.Option("--store", help=help_of("store"), show_default=False)]
+StoreOption = Annotated[str | None, typer.Option("--store", metavar="URL", help=help_of("store"), show_default=False)]
 
 
 @contextlib.contextmanager
-def opened(store: str | None) -> Iterator[Service]:
-    """The service on a store, the one of the settings when None."""
-    service = open_service(load_settings(store=store))
+def opened(store: str | None, *, must_exist: bool = False) -> Iterator[Service]:
+    """The service on a store, the one of the settings when None; it is made when missing, unless it must exist.
+
+    Raises NotFoundError for a store that must exist and does not.
+    """
+    settings = load_settings(store=store)
+    path = settings.store.removeprefix(SQLITE)
+    if must_exist and path != settings.store and not Path(path).exists():
+        raise NotFoundError(
+            f"There is no store at {path}: name it with --store or TOLLKEEPER_STORE; 'tollkeeper serve' makes one."
+        )
+    service = open_service(settings)
     try:
         yield service
     finally:

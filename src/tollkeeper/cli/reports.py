@@ -9,18 +9,40 @@ import msgspec
 import typer
 from rich.table import Table
 
-from tollkeeper.cli.options import StoreOption, console, opened
+from tollkeeper.cli.options import FILE_WIDTH, StoreOption, console, opened
 from tollkeeper.service.figures import figure
-from tollkeeper.service.periods import Period, parse_time
-from tollkeeper.service.reconcile import END_OF_TIME, reconcile
+from tollkeeper.service.periods import END_OF_TIME, Period, parse_time
+from tollkeeper.service.reconcile import reconcile
 from tollkeeper.service.usage import top
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
     from tollkeeper.service.usage import TopRow
 
 __all__ = ["reconcile_command", "usage_command"]
 
 MILLISECONDS = 1_000
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * MILLISECONDS:,.1f} ms"
+
+
+COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "Requests": lambda line: f"{line['requests']:,}",
+    "Errors": lambda line: f"{line['errors']:,}",
+    "Error rate": lambda line: f"{line['error_rate'] or 0:.2%}",
+    "p50": lambda line: _milliseconds(line["latency_p50"]),
+    "p95": lambda line: _milliseconds(line["latency_p95"]),
+    "p99": lambda line: _milliseconds(line["latency_p99"]),
+    "Bytes": lambda line: f"{line['bytes']:,}",
+    "Units": lambda line: f"{line['units']:,g}",
+}
+EXPENDABLE = ("p50", "p99", "Bytes")
+"""What a narrow terminal goes without, the first first."""
 
 
 class By(StrEnum):
@@ -35,39 +57,46 @@ class By(StrEnum):
 def usage_command(
     *,
     by: By = typer.Option(By.route, help="A row for each of these."),
-    start: str = typer.Option(None, "--from", help="Start, included: a time or a day, UTC. Default: the first event."),
-    end: str = typer.Option(None, "--to", help="End, excluded: a time or a day, UTC. Default: the last event."),
-    limit: int = typer.Option(0, min=0, help="Rows at most; 0 shows all."),
+    start: str = typer.Option(
+        None, "--from", metavar="TIME", help="Start, included: a time or a day, UTC. Default: the first event."
+    ),
+    end: str = typer.Option(
+        None, "--to", metavar="TIME", help="End, excluded: a time or a day, UTC. Default: the last event."
+    ),
+    limit: int = typer.Option(0, min=0, metavar="N", help="Rows at most; 0 shows all."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
     store: StoreOption = None,
 ) -> None:
     """Show how much the API was used, by whom or where, with errors and latency."""
     period = Period(parse_time("from", start) if start else 0, parse_time("to", end) if end else END_OF_TIME)
-    with opened(store) as service:
+    with opened(store, must_exist=True) as service:
         rows = top(service.events, by.value, period, limit=limit or None)
     figures = [_figures(by.value, row) for row in rows]
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(figures)).decode())
         return
-    table = Table(box=None, header_style="bold")
-    table.add_column(by.value.capitalize(), overflow="fold", min_width=12)
-    for heading in ("Requests", "Errors", "Error rate", "p50", "p95", "p99", "Bytes", "Units"):
-        table.add_column(heading, justify="right")
-    for line in figures:
-        table.add_row(*_cells(by.value, line))
-    console().print(table if rows else "No events yet: send some, or run 'tollkeeper import access-log FILE'.")
+    if rows:
+        out = console()
+        out.print(_fitting(by.value, figures, out))
+    elif start or end:
+        typer.echo("No events in this time.")
+    else:
+        typer.echo("No events yet: send some, or run 'tollkeeper import access-log FILE'.")
 
 
 def reconcile_command(
     *, as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."), store: StoreOption = None
 ) -> None:
     """Prove that received = stored + duplicate + rejected, and that all that was stored is there; exit 1 if not."""
-    with opened(store) as service:
+    with opened(store, must_exist=True) as service:
         result = reconcile(service.events)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(result)).decode())
     else:
-        _print_books(result.books)
+        if result.books:
+            _print_books(result.books)
+        else:
+            typer.echo("Nothing was received yet.")
         for problem in result.problems:
             typer.secho(problem, err=True, fg="red")
         if not result.problems:
@@ -76,7 +105,7 @@ def reconcile_command(
 
 
 def _print_books(books: list[Any]) -> None:
-    table = Table("Source", box=None, header_style="bold", show_footer=len(books) > 1)
+    table = Table("Source", box=None, header_style="bold", pad_edge=False, show_footer=len(books) > 1)
     names = ("received", "stored", "duplicate", "rejected", "present")
     for name in names:
         total = sum(getattr(row, name) for row in books)
@@ -101,16 +130,23 @@ def _figures(by: str, row: TopRow) -> dict[str, Any]:
     }
 
 
-def _cells(by: str, line: dict[str, Any]) -> list[str]:
-    def milliseconds(seconds: float | None) -> str:
-        return "-" if seconds is None else f"{seconds * MILLISECONDS:,.1f} ms"
+def _fitting(by: str, lines: list[dict[str, Any]], out: Console) -> Table:
+    """A table of the columns that the console has room for with no line broken; units where they are no requests."""
+    columns = [name for name in COLUMNS if name != "Units" or any(line["units"] != line["requests"] for line in lines)]
+    table = _table(by, lines, columns)
+    for name in EXPENDABLE:
+        if out.measure(table, options=out.options.update_width(FILE_WIDTH)).maximum <= out.width:
+            break
+        columns.remove(name)
+        table = _table(by, lines, columns)
+    return table
 
-    return [
-        str(line[by]),
-        f"{line['requests']:,}",
-        f"{line['errors']:,}",
-        f"{line['error_rate'] or 0:.2%}",
-        *(milliseconds(line[name]) for name in ("latency_p50", "latency_p95", "latency_p99")),
-        f"{line['bytes']:,}",
-        f"{line['units']:,g}",
-    ]
+
+def _table(by: str, lines: list[dict[str, Any]], columns: list[str]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column(by.capitalize(), overflow="fold", min_width=12)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in lines:
+        table.add_row(str(line[by]), *(COLUMNS[name](line) for name in columns))
+    return table

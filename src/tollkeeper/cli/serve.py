@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import signal
 import socket
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 import uvicorn
-from rich.console import Console
 from uvicorn.supervisors import Multiprocess
 
 from tollkeeper.cli.options import StoreOption, help_of
-from tollkeeper.cli.tokens import ADMIN
-from tollkeeper.errors import ConfigurationError
+from tollkeeper.cli.tokens import admin_token
+from tollkeeper.errors import ConfigurationError, StoreError
 from tollkeeper.service.bootstrap import open_service
 from tollkeeper.service.rollups import FoldingProcess
-from tollkeeper.settings import Settings, load_settings
+from tollkeeper.settings import Settings, load_settings, unknown_variables
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
@@ -29,12 +31,16 @@ BACKLOG = 2048
 def serve_command(
     *,
     store: StoreOption = None,
-    host: Annotated[str | None, typer.Option(help=help_of("host"), show_default=False)] = None,
-    port: Annotated[int | None, typer.Option(help=help_of("port"), show_default=False)] = None,
-    workers: Annotated[int | None, typer.Option(help=help_of("workers"), show_default=False)] = None,
+    host: Annotated[str | None, typer.Option(metavar="HOST", help=help_of("host"), show_default=False)] = None,
+    port: Annotated[int | None, typer.Option(metavar="PORT", help=help_of("port"), show_default=False)] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help=help_of("workers"), show_default=False)] = None,
 ) -> None:
     """Run the service: ingest, API and dashboard."""
     settings = load_settings(store=store, host=host, port=port, workers=workers)
+    for name in unknown_variables():
+        typer.secho(f"{name} is no setting: docs/settings.md lists them.", err=True, fg="yellow")
+    # uvicorn raises a signal again when it has shut down: this is the end of the command then, not of the process.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     listener = _listen(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{listener.getsockname()[1]}"
@@ -44,6 +50,10 @@ def serve_command(
         _serve(settings, listener)
     finally:
         folding.stop()
+        # SQLite clears its files away with the last that closes the store, but not when that one was killed.
+        with contextlib.suppress(StoreError):
+            open_service(settings).close()
+    typer.echo(f"Stopped; all that was acknowledged is in {settings.store}.")
 
 
 def worker() -> ASGIApp:
@@ -65,8 +75,9 @@ def _listen(settings: Settings) -> socket.socket:
         listener.bind((settings.host, settings.port))
     except OSError as error:
         listener.close()
+        wrong = "--port" if error.errno in {errno.EADDRINUSE, errno.EACCES} else "--host"
         raise ConfigurationError(
-            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose another --port."
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose another {wrong}."
         ) from None
     listener.listen(BACKLOG)
     listener.set_inheritable(True)
@@ -76,15 +87,14 @@ def _listen(settings: Settings) -> socket.socket:
 def _greet(settings: Settings, address: str) -> None:
     """Print where to go; on an empty store make an admin and print how to get in."""
     service = open_service(settings)
-    console = Console(highlight=False, soft_wrap=True)
     try:
-        console.print(f"Tollkeeper is at [bold]{address}[/] and keeps its data in {settings.store}.")
+        typer.echo(f"Tollkeeper is at {typer.style(address, bold=True)} and keeps its data in {settings.store}.")
         if service.catalog.tokens():
-            console.print("Log in with a token, or by the link that 'tollkeeper login-link' prints.")
+            typer.echo("Log in with a token, or by the link that 'tollkeeper login-link' prints.")
             return
-        service.access.create_token(ADMIN, "admin")
-        code = service.access.create_login_link(service.catalog.tokens()[0])
-        console.print(f"Log in, once and within {settings.login_link_minutes} minutes: [bold]{address}/login/{code}[/]")
+        code = service.access.create_login_link(admin_token(service))
+        link = typer.style(f"{address}/login/{code}", bold=True)
+        typer.echo(f"Log in, once and within {settings.login_link_minutes} minutes: {link}")
     finally:
         service.close()
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
 
 from tollkeeper.cli.options import StoreOption, console, opened
-from tollkeeper.errors import NotFoundError
+from tollkeeper.errors import NotFoundError, UnprocessableError
 from tollkeeper.events.timestamps import from_microseconds
 
-__all__ = ["ADMIN", "login_link_command", "token_app"]
+if TYPE_CHECKING:
+    from tollkeeper.service.bootstrap import Service
+    from tollkeeper.store.protocols import Token
+
+__all__ = ["admin_token", "login_link_command", "token_app"]
 
 ADMIN = "admin"
 token_app = typer.Typer(no_args_is_help=True, help="Tokens that programs show to the service.")
@@ -27,7 +32,7 @@ class ScopeChoice(StrEnum):
 
 @token_app.command("create")
 def create(
-    name: str = typer.Argument(None, help="Name to know it by; default: the scope with a number."),
+    name: str = typer.Argument(None, metavar="[NAME]", help="Name to know it by; default: the scope with a number."),
     *,
     scope: ScopeChoice = typer.Option(..., help="ingest: send events; read: look at them; admin: all of it."),
     store: StoreOption = None,
@@ -45,18 +50,18 @@ def create(
 @token_app.command("list")
 def list_tokens(*, store: StoreOption = None) -> None:
     """List the tokens in force, without their secrets."""
-    table = Table("Name", "Scope", "Created (UTC)", box=None, header_style="bold")
-    with opened(store) as service:
+    table = Table("Name", "Scope", "Created (UTC)", box=None, header_style="bold", pad_edge=False)
+    with opened(store, must_exist=True) as service:
         for token in service.catalog.tokens():
             created = from_microseconds(token.created_at)
             table.add_row(token.name, token.scope, created.strftime("%Y-%m-%d %H:%M"))
-    console().print(table)
+    console().print(table if table.row_count else "No tokens: 'tollkeeper token create' makes one.")
 
 
 @token_app.command("revoke")
-def revoke(name: str = typer.Argument(help="Name of the token."), *, store: StoreOption = None) -> None:
+def revoke(name: str = typer.Argument(metavar="NAME", help="Name of the token."), *, store: StoreOption = None) -> None:
     """Take a token out of force, with the sessions that it opened."""
-    with opened(store) as service:
+    with opened(store, must_exist=True) as service:
         if not service.catalog.revoke_token(name):
             raise NotFoundError(f"There is no token {name!r}: 'tollkeeper token list' shows all.")
     typer.echo(f"Revoked {name!r}.")
@@ -64,14 +69,28 @@ def revoke(name: str = typer.Argument(help="Name of the token."), *, store: Stor
 
 def login_link_command(
     *,
-    url: str = typer.Option("http://127.0.0.1:8080", help="Address of the dashboard, with its prefix if it has one."),
+    url: str = typer.Option(
+        "http://127.0.0.1:8080", metavar="URL", help="Address of the dashboard, with its prefix if it has one."
+    ),
     store: StoreOption = None,
 ) -> None:
     """Print a link that logs one browser in to the dashboard as admin, once."""
-    with opened(store) as service:
-        token = next((token for token in service.catalog.tokens() if token.scope == ADMIN), None)
-        if token is None:
-            service.access.create_token(ADMIN, "admin")
-            token = service.catalog.tokens()[-1]
-        code = service.access.create_login_link(token)
+    with opened(store, must_exist=True) as service:
+        code = service.access.create_login_link(admin_token(service))
     typer.echo(f"{url.rstrip('/')}/login/{code}")
+
+
+def admin_token(service: Service) -> Token:
+    """The oldest admin token, made when there is none; UnprocessableError when its name is taken by a lesser one."""
+    if not _admins(service):
+        try:
+            service.access.create_token(ADMIN, "admin")
+        except UnprocessableError:
+            # Another process may have made it a moment ago.
+            if not _admins(service):
+                raise
+    return _admins(service)[0]
+
+
+def _admins(service: Service) -> list[Token]:
+    return [token for token in service.catalog.tokens() if token.scope == ADMIN]

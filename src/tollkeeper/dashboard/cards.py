@@ -33,32 +33,43 @@ class Card(Struct, frozen=True, kw_only=True):
     delta: Delta | None
 
 
-def compare(value: float | None, before: float | None, *, good: Literal["up", "down"]) -> Delta | None:
-    """Say how a figure has changed; None when there is nothing to compare it with."""
-    if value is None or not before:
+def compare(
+    value: float | None, before: float | None, *, good: Literal["up", "down"], points: bool = False
+) -> Delta | None:
+    """Say how a figure has changed, in per cent or, a share, in percentage points; None without one to compare with."""
+    if value is None or before is None or not (before or points):
         return None
-    percent = 100 * (value - before) / before
-    if abs(percent) < 0.05:  # noqa: PLR2004  # would be written as 0.0
-        return Delta("0.0%", "flat")
-    arrow, direction = ("▲", "up") if percent > 0 else ("▼", "down")
-    size = f"{abs(percent):.1f}" if abs(percent) <= MAX_PERCENT else f">{MAX_PERCENT}"
-    return Delta(f"{arrow} {size}%", "good" if direction == good else "bad")
+    change = 100 * (value - before) / (1 if points else before)
+    unit = " pt" if points else "%"
+    if abs(change) < 0.05:  # noqa: PLR2004  # would be written as 0.0
+        return Delta(f"0.0{unit}", "flat")
+    arrow, direction = ("▲", "up") if change > 0 else ("▼", "down")
+    size = f"{abs(change):.1f}" if abs(change) <= MAX_PERCENT else f">{MAX_PERCENT}"
+    return Delta(f"{arrow} {size}{unit}", "good" if direction == good else "bad")
 
 
 def sparkline(values: Sequence[float | None]) -> Markup:
-    """Draw a curve in the current colour; gaps are bridged, and nothing at all is a flat line."""
-    known = [(index, value) for index, value in enumerate(values) if value is not None] or [(0, 0.0)]
-    if len(known) == 1:
-        known = [(0, known[0][1]), (max(len(values) - 1, 1), known[0][1])]
+    """Draw a curve in the current colour; gaps are bridged, one point alone is a dot, and nothing known is nothing."""
+    known = [(index, value) for index, value in enumerate(values) if value is not None]
+    if not known:
+        return Markup()
     low, high = min(value for _, value in known), max(value for _, value in known)
     last = max(len(values) - 1, 1)
-    line = " ".join(
-        f"{index * WIDTH / last:.1f},{(HEIGHT - 2) - (HEIGHT - 4) * (value - low) / (high - low or 1):.1f}"
-        for index, value in known
-    )
-    left, right = known[0][0] * WIDTH / last, known[-1][0] * WIDTH / last
+    points = [(index * WIDTH / last, _height(value, low, high)) for index, value in known]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    drawn = Markup('<polyline class="dot" points="{line} {line}" vector-effect="non-scaling-stroke"/>')
+    if len(points) > 1:
+        drawn = Markup(
+            '<polygon points="{left:.1f},{h} {line} {right:.1f},{h}"/>'
+            '<polyline points="{line}" vector-effect="non-scaling-stroke"/>'
+        )
     return Markup(
         '<svg class="spark" viewBox="0 0 {w} {h}" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
-        '<polygon points="{left:.1f},{h} {line} {right:.1f},{h}"/>'
-        '<polyline points="{line}" vector-effect="non-scaling-stroke"/></svg>'
-    ).format(w=WIDTH, h=HEIGHT, left=left, right=right, line=line)
+        "{drawn}</svg>"
+    ).format(w=WIDTH, h=HEIGHT, drawn=drawn.format(left=points[0][0], right=points[-1][0], h=HEIGHT, line=line))
+
+
+def _height(value: float, low: float, high: float) -> float:
+    """From the top; what is always the same is in the middle, unless it is nothing at all."""
+    share = (value - low) / (high - low) if high > low else 0.5 if value else 0.0
+    return (HEIGHT - 2) - (HEIGHT - 4) * share

@@ -73,12 +73,13 @@ class Chart(Struct, frozen=True, kw_only=True):
 
 
 def request_chart(view: View, buckets: Sequence[Bucket]) -> Chart:
-    """Count requests by class of status; a class that nobody met is left out, save 2xx."""
-    met = {name for bucket in buckets for name in bucket.classes}
+    """Count requests by class of status; a class that nobody met is left out, save 2xx or the one that is asked for."""
+    asked = view.filters.status
+    met = {name for bucket in buckets for name in bucket.classes} | {f"{asked[0]}xx" if asked else CLASSES[0]}
     lines = [
         Line(name=name, colour=f"s{name[0]}", values=[bucket.classes.get(name, 0) for bucket in buckets], status=name)
         for name in CLASSES
-        if name in met or name == CLASSES[0]
+        if name in met
     ]
     return Chart(title="Requests", kind="bar", unit="count", lines=lines, view=view)
 

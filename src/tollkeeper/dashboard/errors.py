@@ -46,7 +46,8 @@ def error_handlers(pages: Pages) -> dict[int | type[Exception], Callable[..., Re
         if status == HTTPStatus.UNAUTHORIZED:
             return secure(_login(pages, request))
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+            route = request.scope.get("path_template", "")  # not the path: that of a login link is a secret
+            logger.error("%s %s failed", request.method, route, exc_info=error)
         known = isinstance(error, TollkeeperError | HTTPException)
         detail = error.detail if known and status != HTTPStatus.INTERNAL_SERVER_ERROR else UNKNOWN  # type: ignore[attr-defined]  # known has it
         title = HTTPStatus(status).phrase

@@ -14,6 +14,7 @@ __all__ = ["FILTERS", "compact", "moment"]
 NONE = "\N{EN DASH}"
 KILO = 1000
 STATUS_CLASSES = "12345"
+TOO_DEEP = "It is too deeply nested to be shown here; the API and an export have it."
 
 
 def compact(value: float) -> str:
@@ -69,7 +70,7 @@ def _iso(time_us: int) -> str:
 
 
 def _pretty(value: Any) -> str:
-    """Indent JSON; a text that holds JSON is indented too, any other stays as it is."""
+    """Indent JSON; a text that holds JSON is indented too, any other stays as it is; what cannot be shown says so."""
     if isinstance(value, str):
         try:
             parsed = json.loads(value)
@@ -78,7 +79,10 @@ def _pretty(value: Any) -> str:
         if not isinstance(parsed, dict | list):
             return value
         value = parsed
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return TOO_DEEP
 
 
 def _status_class(code: int) -> str:

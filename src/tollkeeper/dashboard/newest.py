@@ -25,8 +25,9 @@ class Suggestion(Struct, frozen=True):
 
 
 def suggest(store: EventStore, view: View) -> Suggestion | None:
-    """Find the latest request of all time under the view's filters, else without them; None on an empty store."""
-    found = store.page(view.filters, before=None, after=None, limit=1)
+    """Find the latest request up to today under the view's filters; None when there is none."""
+    tomorrow = (view.range.now // DAY + 1) * DAY  # no span ends later, whatever an event says of its time
+    found = store.page(view.filters, before=(tomorrow, 0), after=None, limit=1)
     if not found:
         return None
     newest = found[0].event.time_us

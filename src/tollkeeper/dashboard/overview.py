@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from litestar import Request, Response, get
 
@@ -49,12 +49,15 @@ def overview(
     now = add_up(bucket.totals for bucket in buckets)
     if not now.requests:
         return pages.render(request, "empty.html", view=view, title="Overview", newest=suggest(store, view))
+    charts = [request_chart, error_chart, latency_chart, data_chart]
+    if view.filters.status:
+        charts.remove(error_chart)
     return pages.render(
         request,
         "overview.html",
         view=view,
         cards=[*_cards(store, view, buckets, now), _consumer_card(store, view)],
-        charts=[chart(view, buckets) for chart in (request_chart, error_chart, latency_chart, data_chart)],
+        charts=[chart(view, buckets) for chart in charts],
         consumers=order.apply(_consumers(store, view, order.column, SHOWN)),
         columns=COLUMNS,
         order=order,
@@ -85,7 +88,13 @@ def _cards(store: EventStore, view: View, buckets: Sequence[Bucket], now: Totals
     whole = buckets[: view.range.partial] or buckets  # one still being filled would end every curve in a fall
     width = -(-len(whole) // SPARK_POINTS)
     curve = [add_up(bucket.totals for bucket in group) for group in _groups(whole, width)]
-    cards: tuple[tuple[Metric, str, str, str, str], ...] = (
+
+    def read(
+        metric: Metric, sums: Totals
+    ) -> float | None:  # among requests of one status, a rate of errors says nothing
+        return None if metric == "error_rate" and view.filters.status else figure(metric, sums)
+
+    cards: tuple[tuple[Metric, str, str, str, Literal["up", "down"]], ...] = (
         ("requests", "Requests", "compact", "s2", "up"),
         ("error_rate", "Error rate", "percent", "s5", "down"),
         ("latency_p95", "Latency p95", "duration", "p95", "down"),
@@ -93,10 +102,10 @@ def _cards(store: EventStore, view: View, buckets: Sequence[Bucket], now: Totals
     return [
         Card(
             label=label,
-            value=FILTERS[form](figure(metric, now)),
+            value=FILTERS[form](read(metric, now)),
             colour=colour,
-            spark=sparkline([figure(metric, totals) for totals in curve]),
-            delta=compare(figure(metric, now), figure(metric, before), good="up" if good == "up" else "down"),
+            spark=sparkline([read(metric, sums) for sums in curve]),
+            delta=compare(read(metric, now), read(metric, before), good=good, points=form == "percent"),
         )
         for metric, label, form, colour, good in cards
     ]

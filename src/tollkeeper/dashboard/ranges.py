@@ -28,6 +28,7 @@ PRESETS: dict[str, tuple[int, int]] = {
 STEPS = (QUARTER, HOUR, 2 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 28 * DAY)
 NAMES = {"24h": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days", "90d": "last 90 days"}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_SECOND = int(datetime(9999, 12, 31, 23, 59, tzinfo=UTC).timestamp())
 
 
 class Range(Struct, frozen=True, kw_only=True):
@@ -91,8 +92,8 @@ def parse_range(query: Mapping[str, str], *, now: int, hourly: bool) -> Range:
 
 
 def to_field(time_us: int) -> str:
-    """Write a time as a ``datetime-local`` field does, in UTC."""
-    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M")
+    """Write a time as a ``datetime-local`` field does, in UTC; what lies behind the last that it can hold is that."""
+    return datetime.fromtimestamp(min(time_us // 1_000_000, LAST_SECOND), UTC).strftime("%Y-%m-%dT%H:%M")
 
 
 def _custom(query: Mapping[str, str], now: int, *, hourly: bool) -> Range:

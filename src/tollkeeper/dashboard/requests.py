@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from litestar import Request, Response, get
 
 from tollkeeper.dashboard.newest import suggest
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from tollkeeper.dashboard.pages import Pages
     from tollkeeper.dashboard.view import View
+    from tollkeeper.events.event import UsageEvent
     from tollkeeper.service.bootstrap import Service
     from tollkeeper.store.protocols import EventStore, StoredEvent
 
@@ -30,6 +32,7 @@ __all__ = ["newer_requests", "one_request", "request_log", "requests_csv"]
 
 PAGE = 50
 OPEN_END = 2**62
+UNKNOWN_BROWSER = "None None"  # of a user agent that names no browser
 LIVE_ROWS = 200
 CSV_PAGE = 1000
 CSV_ROWS = 10_000
@@ -99,8 +102,10 @@ def one_request(
     if not (seq.isascii() and seq.isdigit()) or len(seq) > 19:  # noqa: PLR2004  # digits of a 64-bit integer
         raise NotFoundError(f"There is no request {seq[:40]!r}: open one from the request log.")
     stored = find_event(service.events, int(seq))
+    document = _document(stored.event)
+    client = {name: value for name, value in (document or {}).get("client", {}).items() if value != UNKNOWN_BROWSER}
     return pages.render(
-        request, "request.html", view=view, seq=stored.seq, event=stored.event, document=stored.event.document()
+        request, "request.html", view=view, seq=stored.seq, event=stored.event, document=document, client=client
     )
 
 
@@ -129,6 +134,14 @@ def _all(store: EventStore, view: View) -> Iterator[StoredEvent]:
         yield from events
         if after is None:
             return
+
+
+def _document(event: UsageEvent) -> dict[str, Any] | None:
+    """The whole event; None when it holds what Python cannot read, as a number without end or a bottomless nesting."""
+    try:
+        return event.document()
+    except (RecursionError, msgspec.MsgspecError, ValueError):
+        return None
 
 
 def _row(stored: StoredEvent) -> list[Any]:

@@ -26,7 +26,7 @@ ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 PARAMETER = re.compile(r"([\w.-]+)\"?[=:]\s*\"?(?:Bearer |Basic )?$")
 PARAMETER_SPAN = 80
 TEXT, SHORT_TEXT = 8192, 255
-MAX_SECONDS, MAX_SIZE = 31_536_000.0, 2**53
+MAX_SECONDS, MAX_SIZE = 31_536_000.0, 2**40
 GENERATION = 2**18
 NO_REQUEST, NO_RESPONSE = Request(), Response()
 

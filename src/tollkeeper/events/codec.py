@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,15 @@ from tollkeeper.errors import InvalidRequestError, TooLargeError
 from tollkeeper.events.event import UsageEvent
 from tollkeeper.events.ids import new_id
 from tollkeeper.events.receipt import EventError
-from tollkeeper.events.timestamps import EPOCH
+from tollkeeper.events.timestamps import END, EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["DecodedBatch", "Limits", "decode_batch", "encode_batch"]
 
-MAX_UNITS = Decimal(10**12)
+MAX_UNITS = Decimal(10**6)
+MAX_UNIT_DIGITS = 28
 UNIT_DECIMALS = 6
 CLOUDEVENTS = "application/cloudevents"
 
@@ -89,6 +91,7 @@ def decode_batch(
             errors.append(EventError(index, "event_too_large", detail))
             continue
         try:
+            str(memoryview(part), "utf-8")  # nobody looks into its Raw parts before they are shown
             event = read(part)
             _check(event)
         except (ValueError, msgspec.MsgspecError, RecursionError) as error:
@@ -148,6 +151,17 @@ def _parts(data: bytes) -> list[Raw]:
             return _split.decode(data)
         return [msgspec.json.decode(data, type=Raw)]
     except (ValueError, msgspec.MsgspecError, RecursionError) as error:
+        if b"\\ud" in data.lower():
+            return _parts_with_surrogates(data)
+        raise InvalidRequestError(f"The body is not JSON: {error}.", code="invalid_json") from None
+
+
+def _parts_with_surrogates(data: bytes) -> list[Raw]:
+    """Split a body in which some text was cut inside a character, a lone surrogate: only that event is at fault."""
+    try:
+        found = json.loads(data)
+        return [Raw(json.dumps(part)) for part in (found if isinstance(found, list) else [found])]
+    except (ValueError, RecursionError) as error:
         raise InvalidRequestError(f"The body is not JSON: {error}.", code="invalid_json") from None
 
 
@@ -162,12 +176,11 @@ def _from_cloudevent(part: Raw) -> UsageEvent:
 
 
 def _check(event: UsageEvent) -> None:
-    if event.time < EPOCH:
-        raise ValueError(f"time is {event.time.isoformat()}: it must not be before 1970.")
+    if not EPOCH <= event.time < END:
+        raise ValueError(f"time is {event.time.isoformat()}: it must be from the years 1970 to 9998.")
     units = event.units
-    if units == 1:
-        return
     if not units.is_finite() or not 0 <= units < MAX_UNITS:
         raise ValueError(f"units is {units}: it must be from 0 to below {MAX_UNITS}.")
-    if units.normalize().as_tuple().exponent < -UNIT_DECIMALS:  # type: ignore[operator]  # finite: an int
+    digits, exponent = units.as_tuple()[1:]
+    if len(digits) > MAX_UNIT_DIGITS or (exponent < -UNIT_DECIMALS and units != round(units, UNIT_DECIMALS)):  # type: ignore[operator]  # finite: an int
         raise ValueError(f"units has more than {UNIT_DECIMALS} decimals: round it.")

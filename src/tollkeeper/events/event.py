@@ -19,10 +19,10 @@ MICRO = 1_000_000
 ShortText = Annotated[str, Meta(max_length=255)]
 Text = Annotated[str, Meta(max_length=8192)]
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
-Size = Annotated[int, Meta(ge=0, le=2**53)]
+Size = Annotated[int, Meta(ge=0, le=2**40)]
 
 
-class Consumer(Struct, frozen=True, omit_defaults=True):
+class Consumer(Struct, frozen=True, omit_defaults=True, gc=False):
     """Who called: a key that identifies, and what a person wants to read instead of it."""
 
     key: Annotated[str, Meta(min_length=1, max_length=255)]
@@ -31,7 +31,7 @@ class Consumer(Struct, frozen=True, omit_defaults=True):
     group: ShortText | None = None
 
 
-class Client(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Client(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """What the request says of the program that sent it."""
 
     referer: Text | None = None
@@ -43,7 +43,7 @@ class Client(Struct, frozen=True, omit_defaults=True, kw_only=True):
     browser: ShortText | None = None
 
 
-class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Request(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """What came in. ``elapsed_time`` is seconds from its first byte to the last of the response."""
 
     elapsed_time: Seconds | None = None
@@ -54,7 +54,7 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
     body: Raw | UnsetType = UNSET
 
 
-class Response(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Response(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """What went out. ``content_length`` is the bytes of the body."""
 
     content_length: Size | None = None
@@ -63,7 +63,7 @@ class Response(Struct, frozen=True, omit_defaults=True, kw_only=True):
     body: Raw | UnsetType = UNSET
 
 
-class UsageEvent(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class UsageEvent(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One request; ``(source, id)`` names it for ever, ``time`` is its start, aware.
 
     The JSON parts whose shape is the app's own (headers, args, bodies, variables) are kept as ``Raw`` JSON, so that

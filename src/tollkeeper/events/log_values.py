@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from tollkeeper.events.timestamps import from_microseconds
+from tollkeeper.events.timestamps import EPOCH, from_microseconds
 
 __all__ = ["read_number", "read_request", "read_status", "read_text", "read_time"]
 
@@ -22,6 +22,7 @@ MONTHS = {
         ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), start=1
     )
 }
+END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 EPOCH_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3), (0.0, 1.0))
 STATUS = re.compile(r"[1-9]\d\d", re.ASCII)
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -31,19 +32,15 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def read_time(text: str | float) -> datetime:
     """Read ``17/May/2015:10:05:03 +0000``, RFC 3339, or seconds, milliseconds, micro- or nanoseconds since 1970.
 
-    A time without an offset is UTC. Raises ValueError.
+    A time without an offset is UTC. Raises ValueError, also for a time before 1970 or from 9999 on.
     """
     try:
-        if isinstance(text, str) and (match := CLF_TIME.fullmatch(text)):
-            return _clf_time(match)
-        if isinstance(text, str) and not text.replace(".", "", 1).isdecimal():
-            time = datetime.fromisoformat(text)
-            return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-        number = float(text)
-        unit = next(unit for least, unit in EPOCH_UNITS if number >= least)
-        return from_microseconds(round(number * 1e6 / unit))
+        time = _time(text)
     except (ValueError, OverflowError, KeyError, StopIteration):
-        raise ValueError(f"{str(text)[:40]!r} is not a time") from None
+        time = None
+    if time is None or not EPOCH <= time < END_OF_TIME:
+        raise ValueError(f"{str(text)[:40]!r} is not a time from 1970 to 9998")
+    return time
 
 
 def read_status(text: str) -> int:
@@ -81,6 +78,17 @@ def read_number(text: str | None, limit: float) -> float | None:
     except ValueError:
         return None
     return number if 0 <= number <= limit else None
+
+
+def _time(text: str | float) -> datetime:
+    if isinstance(text, str) and (match := CLF_TIME.fullmatch(text)):
+        return _clf_time(match)
+    if isinstance(text, str) and not text.replace(".", "", 1).isdecimal():
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    number = float(text)
+    unit = next(unit for least, unit in EPOCH_UNITS if number >= least)
+    return from_microseconds(round(number * 1e6 / unit))
 
 
 def _clf_time(match: re.Match[str]) -> datetime:

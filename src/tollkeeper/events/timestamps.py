@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["EPOCH", "from_microseconds", "to_microseconds"]
+__all__ = ["END", "EPOCH", "from_microseconds", "to_microseconds"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+END = datetime(9999, 1, 1, tzinfo=UTC)
+"""No event is at this time or later, so that every zone can still show it, and its period ends within the calendar."""
 MICROSECOND = timedelta(microseconds=1)
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from tollkeeper.metering.sketch import PAIR, Sketch, bucket_of
-from tollkeeper.metering.window import DAY, HOUR, QUARTER
+from tollkeeper.metering.window import DAY, HOUR, QUARTER, TEN_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,10 +31,10 @@ class Kind(Struct, frozen=True):
 
 
 GRAINS: dict[Kind, tuple[int, ...]] = {
-    Kind(0, route=False, consumer=False): (QUARTER, HOUR, DAY),
-    Kind(1, route=True, consumer=False): (QUARTER, HOUR, DAY),
-    Kind(2, route=False, consumer=True): (HOUR, DAY),
-    Kind(3, route=True, consumer=True): (HOUR, DAY),
+    Kind(0, route=False, consumer=False): (QUARTER, HOUR, DAY, TEN_DAYS),
+    Kind(1, route=True, consumer=False): (QUARTER, HOUR, DAY, TEN_DAYS),
+    Kind(2, route=False, consumer=True): (HOUR, DAY, TEN_DAYS),
+    Kind(3, route=True, consumer=True): (HOUR, DAY, TEN_DAYS),
 }
 """Each kind of roll-up with the widths of its buckets, in microseconds."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-__all__ = ["DAY", "HOUR", "QUARTER", "Cover", "cover"]
+__all__ = ["DAY", "HOUR", "QUARTER", "TEN_DAYS", "cover"]
 
 QUARTER = 900_000_000
 HOUR = 3_600_000_000
 DAY = 86_400_000_000
+TEN_DAYS = 10 * DAY
 
 
 class Cover(Struct, frozen=True):

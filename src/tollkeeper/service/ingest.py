@@ -37,11 +37,11 @@ class GroupCommit:
 
     async def submit(self, source: str, batch: DecodedBatch) -> Receipt:
         """Store a batch; returns after its durable commit. Raises StoreError when it is not stored or too many wait."""
-        if self._waiting + len(batch.events) > WAITING_EVENTS:
+        if self._waiting + batch.received > WAITING_EVENTS:
             raise StoreError("Too many events wait for the store: send the batch again in a moment.", code="overloaded")
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._pending.append((source, batch, future))
-        self._waiting += len(batch.events)
+        self._waiting += batch.received
         if not self._committing:
             self._start()
         return await future
@@ -53,9 +53,9 @@ class GroupCommit:
     def _start(self) -> None:
         group: list[Pending] = []
         events = 0
-        while self._pending and (not group or events + len(self._pending[0][1].events) <= GROUP_EVENTS):
+        while self._pending and (not group or events + self._pending[0][1].received <= GROUP_EVENTS):
             group.append(self._pending.pop(0))
-            events += len(group[-1][1].events)
+            events += group[-1][1].received
         self._committing = True
         done = asyncio.get_running_loop().run_in_executor(self._thread, self._commit, [entry[:2] for entry in group])
         done.add_done_callback(lambda finished: self._finish(group, events, finished))
@@ -63,8 +63,6 @@ class GroupCommit:
     def _finish(self, group: list[Pending], events: int, finished: asyncio.Future[list[Receipt | Exception]]) -> None:
         self._waiting -= events
         self._committing = False
-        if self._pending:
-            self._start()
         for (_, _, future), outcome in zip(group, finished.result(), strict=True):
             if future.done():
                 continue
@@ -72,6 +70,8 @@ class GroupCommit:
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
+        if self._pending:
+            self._start()
 
     def _commit(self, batches: list[tuple[str, DecodedBatch]]) -> list[Receipt | Exception]:
         """Runs on the committing thread."""

@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from tollkeeper.errors import InvalidRequestError
-from tollkeeper.events.timestamps import to_microseconds
+from tollkeeper.events.timestamps import END, to_microseconds
 
-__all__ = ["Period", "parse_time"]
+__all__ = ["END_OF_TIME", "Period", "parse_time"]
+
+END_OF_TIME = to_microseconds(END)
+"""Every event is before this, in microseconds."""
 
 
 class Period(Struct, frozen=True):
@@ -26,9 +29,11 @@ def parse_time(name: str, text: str) -> int:
     """
     try:
         moment = datetime.fromisoformat(text)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-        return to_microseconds(moment)
-    except (ValueError, OverflowError):
+        found = to_microseconds(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment)
+    except ValueError:
+        found = -1
+    if not 0 <= found <= END_OF_TIME:
         raise InvalidRequestError(
             f"{name} is {text!r}: give a time like 2026-10-31T12:00:00Z or a day like 2026-10-31."
-        ) from None
+        )
+    return found

@@ -5,12 +5,10 @@ from __future__ import annotations
 from msgspec import Struct
 
 from tollkeeper.metering.usage import UsageQuery
+from tollkeeper.service.periods import END_OF_TIME
 from tollkeeper.store.protocols import EventStore, LedgerRow
 
 __all__ = ["Reconciliation", "reconcile"]
-
-END_OF_TIME = 253_402_300_800_000_000
-"""The start of the year 10000, in microseconds: no event is later."""
 
 
 class Reconciliation(Struct, frozen=True, kw_only=True):

@@ -24,9 +24,13 @@ ATTEMPTS = 8
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 BUSY = frozenset({429, 502, 503, 504})
 TOO_LARGE = 413
-OK = 200
+OK, UNAUTHORIZED = 200, 401
 
 _receipt = msgspec.json.Decoder(Receipt)
+
+
+class _Problem(msgspec.Struct):
+    detail: str
 
 
 class _Answer(msgspec.Struct):
@@ -56,7 +60,7 @@ def remote_delivery(
         answer = _send_until_taken(url, token, body, sleep)
         if answer.status == TOO_LARGE and len(batch.events) > 1:
             return _in_halves(batch, deliver)
-        return _read(answer, url)
+        return _read(answer, url, token)
 
     return deliver
 
@@ -115,14 +119,24 @@ def _retry_after(response: HTTPResponse) -> float | None:
     return float(text) if text.isdecimal() else None
 
 
-def _read(answer: _Answer, url: str) -> Receipt:
+def _read(answer: _Answer, url: str, token: str) -> Receipt:
     if answer.status == OK:
         try:
             return _receipt.decode(answer.body)
         except msgspec.MsgspecError:
             raise SinkError(f"{url} answers, but not as Tollkeeper does: correct the address.", retry=False) from None
-    detail = f"{url} answers {answer.status}: {answer.body[:200].decode('utf-8', 'replace')}"
-    kinds: dict[int, type[TollkeeperError]] = {401: AuthenticationError, 403: PermissionDeniedError}
+    if answer.status == UNAUTHORIZED and not token:
+        raise AuthenticationError(f"{url} asks for a token. Give --token or TOLLKEEPER_TOKEN, of the scope ingest.")
+    detail = f"{url} answers {answer.status}: {_detail(answer.body)}"
+    kinds: dict[int, type[TollkeeperError]] = {UNAUTHORIZED: AuthenticationError, 403: PermissionDeniedError}
     if kind := kinds.get(answer.status):
-        raise kind(f"{detail}. Give a token of the scope ingest.")
+        raise kind(f"{detail.rstrip('.')}. Give a token of the scope ingest.")
     raise SinkError(detail, retry=False)
+
+
+def _detail(body: bytes) -> str:
+    """What a problem document says; of any other answer the beginning."""
+    try:
+        return msgspec.json.decode(body, type=_Problem).detail
+    except msgspec.MsgspecError:
+        return body[:200].decode("utf-8", "replace")

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
+import signal
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from tollkeeper.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from multiprocessing.connection import Connection
 
     from tollkeeper.settings import Settings
     from tollkeeper.store.protocols import EventStore
 
 __all__ = ["FoldingProcess", "fold_all", "start_folding_thread"]
 
-FOLD_EVENTS = 20_000
+FOLD_EVENTS = 100_000
 IDLE_SECONDS = 0.5
+STOP_SECONDS = 10.0
 log = logging.getLogger("tollkeeper")
 
 
@@ -66,29 +67,30 @@ class FoldingProcess:
 
     def _watch(self) -> None:
         while not self._stop.is_set():
-            process = self._context.Process(target=_fold_for_parent, args=(self._settings, os.getpid()), daemon=True)
-            process.start()
-            self.process_id = process.pid
-            while process.is_alive() and not self._stop.wait(IDLE_SECONDS):
-                pass
-            process.terminate()
+            word, parent = self._context.Pipe(duplex=False)
+            process = self._context.Process(target=_fold_for_parent, args=(self._settings, word), daemon=True)
+            with parent:
+                process.start()
+                word.close()
+                self.process_id = process.pid
+                while process.is_alive() and not self._stop.wait(IDLE_SECONDS):
+                    pass
+            process.join(STOP_SECONDS)
+            process.kill()
             process.join()
         self.process_id = None
 
 
-def _fold_for_parent(settings: Settings, parent: int) -> None:
-    """The life of the folding process: as long as its parent's, which may end without a word."""
+def _fold_for_parent(settings: Settings, word: Connection) -> None:
+    """The life of the folding process: until its parent closes the other end of a pipe, or ends without a word."""
     from tollkeeper.service.bootstrap import open_service  # noqa: PLC0415  # bootstrap wires this module too
 
-    def wait(seconds: float) -> bool:
-        time.sleep(seconds)
-        return os.getppid() != parent
-
+    # A terminal or a supervisor may signal all processes at once; when this one ends is its parent's to say.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     service = open_service(settings)
     try:
-        _fold_until(service.events, wait)
-    except KeyboardInterrupt:
-        pass
+        _fold_until(service.events, word.poll)
     finally:
         service.close()
 
@@ -96,7 +98,7 @@ def _fold_for_parent(settings: Settings, parent: int) -> None:
 def _fold_until(store: EventStore, wait: Callable[[float], bool]) -> None:
     while not wait(IDLE_SECONDS):
         try:
-            while store.fold(FOLD_EVENTS) and not wait(0):
+            while store.fold(FOLD_EVENTS) == FOLD_EVENTS and not wait(0):
                 pass
         except StoreError as error:
             log.warning("Roll-ups are late: %s They will catch up.", error)

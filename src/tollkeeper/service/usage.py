@@ -9,7 +9,7 @@ from msgspec import Struct
 from tollkeeper.errors import InvalidRequestError
 from tollkeeper.events.timestamps import from_microseconds
 from tollkeeper.metering.usage import Filters, Totals, UsageQuery
-from tollkeeper.metering.window import DAY, QUARTER
+from tollkeeper.metering.window import DAY, HOUR, QUARTER
 from tollkeeper.service.figures import QUANTILES, UNITS, Grouping, Metric, figure
 
 if TYPE_CHECKING:
@@ -69,8 +69,13 @@ def timeseries(
     """Compute a metric in buckets of ``step`` microseconds; with a grouping, the ``limit`` largest groups and the rest.
 
     The first and the last bucket hold only what lies in the period. Raises InvalidRequestError for a step that is no
-    multiple of 15 minutes, or that makes more than 2,000 buckets.
+    multiple of 15 minutes (1 hour where consumers are told apart: that is how these are rolled up), or that makes more
+    than 2,000 buckets.
     """
+    if (group_by == "consumer" or (filters and filters.consumer)) and step % HOUR:
+        raise InvalidRequestError(
+            "step must be a multiple of 1 hour where consumers are told apart: give e.g. 1h or 1d."
+        )
     if step <= 0 or step % QUARTER:
         raise InvalidRequestError("step must be a multiple of 15 minutes: give e.g. 15m, 1h or 1d.")
     if period.end - period.start > MAX_BUCKETS * step:
@@ -171,7 +176,7 @@ def _largest(groups: dict[str | None, dict[int, Totals]], limit: int) -> dict[st
     ranked = sorted(groups, key=lambda key: -sum(cell.requests for cell in groups[key].values()))
     kept = {key: groups[key] for key in ranked[:limit]}
     if rest := ranked[limit:]:
-        other: dict[int, Totals] = {}
+        other = dict(kept.get(OTHER, {}))
         for key in rest:
             for bucket, cell in groups[key].items():
                 other[bucket] = other.get(bucket, Totals()) + cell

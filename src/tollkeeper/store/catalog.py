@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
+import weakref
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from tollkeeper.errors import StoreError, UnprocessableError
+from tollkeeper.errors import AuthenticationError, StoreError, UnprocessableError
 from tollkeeper.store.protocols import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tollkeeper.store.protocols import Scope
 
@@ -46,6 +48,8 @@ class SQLCatalog:
     def __init__(self, engine: sa.Engine) -> None:
         self._writing = engine
         self._reading = engine.execution_options(reads_only=True)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=_closing(engine))
 
     def add_token(self, name: str, scope: Scope, digest: bytes) -> Token:
         """Keep a token; see ``Catalog``."""
@@ -84,6 +88,8 @@ class SQLCatalog:
         now = time.time_ns() // 1_000
         with _transaction(self._writing) as connection:
             connection.execute(session_table.delete().where(session_table.c.expires_at <= now))
+            if connection.execute(sa.select(token_table.c.id).where(token_table.c.id == token_id)).first() is None:
+                raise AuthenticationError("The token was revoked: log in with another one.")
             connection.execute(session_table.insert().values(**values))
 
     def find_session(self, digest: bytes, now: int) -> Token | None:
@@ -127,4 +133,15 @@ def _transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
         with engine.begin() as connection:
             yield connection
     except SQLAlchemyError as error:
-        raise StoreError(f"The catalogue failed: {error}.") from error
+        raise StoreError(f"The catalogue failed: {getattr(error, 'orig', error)}.") from error
+
+
+def _closing(engine: sa.Engine) -> Callable[[], None]:
+    """A fork hook that closes the pool: SQLite's locks do not pass to a child. It does not keep the engine alive."""
+    found = weakref.ref(engine)
+
+    def close() -> None:
+        if (engine := found()) is not None:
+            engine.dispose()
+
+    return close

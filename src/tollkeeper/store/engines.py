@@ -13,7 +13,7 @@ from tollkeeper.errors import ConfigurationError, StoreError
 from tollkeeper.store.catalog import SQLCatalog
 from tollkeeper.store.memory import MemoryCatalog, MemoryEventStore
 from tollkeeper.store.schema import prepare_schema
-from tollkeeper.store.sqlite.connections import BUSY_SECONDS, Connections
+from tollkeeper.store.sqlite.connections import BUSY_SECONDS, Connections, use_write_ahead_log
 from tollkeeper.store.sqlite.events import SQLiteEventStore
 
 __all__ = ["open_stores"]
@@ -32,23 +32,27 @@ def open_stores(url: str) -> tuple[SQLiteEventStore | MemoryEventStore, SQLCatal
         raise ConfigurationError(f"The folder {path.parent} of the store does not exist: make it, or name another one.")
     engine = _sqlite_engine(path)
     try:
+        path.touch(mode=0o600)  # what is captured is nobody else's to read
         prepare_schema(engine)
-    except (SQLAlchemyError, sqlite3.Error) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         engine.dispose()
-        raise StoreError(f"Cannot open the store {path}: {error}.") from error
+        raise StoreError(
+            f"Cannot open {path} as a store: {getattr(error, 'orig', error)}. Name another with --store."
+        ) from error
     return SQLiteEventStore(Connections(path)), SQLCatalog(engine)
 
 
 def _sqlite_engine(path: Path) -> sa.Engine:
     # isolation_level None keeps the driver from opening and closing transactions on its own, DDL included.
     engine = sa.create_engine(
-        sa.URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_SECONDS, "isolation_level": None}
+        sa.URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+        hide_parameters=True,
     )
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
+        use_write_ahead_log(connection)
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec.structs import replace
 
-from tollkeeper.errors import UnprocessableError
+from tollkeeper.errors import AuthenticationError, UnprocessableError
 from tollkeeper.events.receipt import Receipt
 from tollkeeper.events.routes import template_path
 from tollkeeper.metering.sketch import bucket_of, pack_sketch
@@ -191,6 +191,8 @@ class MemoryCatalog:
 
     def add_session(self, token_id: int, digest: bytes, expires_at: int, *, one_time: bool) -> None:
         """Keep a session or login link."""
+        if self._token(token_id) is None:
+            raise AuthenticationError("The token was revoked: log in with another one.")
         self._sessions[digest] = (token_id, expires_at, one_time)
 
     def find_session(self, digest: bytes, now: int) -> Token | None:

@@ -112,7 +112,7 @@ class Catalog(Protocol):
         ...
 
     def add_session(self, token_id: int, digest: bytes, expires_at: int, *, one_time: bool) -> None:
-        """Keep a session, or a login link when ``one_time``, that acts with the rights of a token."""
+        """Keep a session, or a login link when ``one_time``; a token that was revoked raises AuthenticationError."""
         ...
 
     def find_session(self, digest: bytes, now: int) -> Token | None:

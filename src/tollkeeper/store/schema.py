@@ -11,8 +11,9 @@ from tollkeeper.errors import ConfigurationError
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-__all__ = ["HEAD", "prepare_schema"]
+__all__ = ["HEAD", "VERSION_TABLE", "prepare_schema"]
 
+VERSION_TABLE = "tollkeeper_version"
 HEAD = "0001"
 """The last step in ``migrations/versions``: the schema of this release."""
 
@@ -36,9 +37,11 @@ def prepare_schema(engine: Engine) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
-    if not sa.inspect(connection).has_table("alembic_version"):
+    if not sa.inspect(connection).has_table(VERSION_TABLE):
         return None
-    revision: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    revision: str | None = connection.execute(
+        sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE))
+    ).scalar()
     return revision
 
 

@@ -3,21 +3,159 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
-from typing import TYPE_CHECKING
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
 
 from tollkeeper.errors import StoreError
 from tollkeeper.metering.sketch import merge_sketches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["Connections"]
+__all__ = ["BUSY_SECONDS", "Connections", "use_write_ahead_log"]
 
 BUSY_SECONDS = 30.0
+FORK_SECONDS = 1.0
 CACHE_KIB = 64 * 1024
+RETRY_SECONDS = 0.02
+
+
+class Connections:
+    """Opens as many connections as are used at once, and closes all of them at the end.
+
+    ``write`` and ``read`` are transactions: the first holds SQLite's only write lock, the second sees one snapshot.
+    ``appending`` is for who must not be disturbed between two transactions. A fork finds all connections closed, and
+    they open again on either side: SQLite's locks do not pass to a child, which would believe that it holds them. A
+    transaction that outlasts the wait is left to the parent alone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._idle: list[sqlite3.Connection] = []
+        self._lost: list[sqlite3.Connection] = []
+        self._writer: sqlite3.Connection | None = None
+        self._closed = False
+        self._reset()
+        self._idle.append(self._open())
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=_weakly(self._before_fork),
+                after_in_parent=_weakly(self._after_fork),
+                after_in_child=_weakly(self._in_child),
+            )
+
+    def _reset(self) -> None:
+        self.appending = threading.Lock()
+        self._write_lock = threading.Lock()
+        self._gate = threading.Condition()
+        self._active = 0
+        self._forking = False
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that is durable when the block ends, and absent when it raises."""
+        with self._write_lock, self._passage():
+            self._writer = self._writer or self._open()
+            with _transaction(self._writer, "BEGIN IMMEDIATE"):
+                yield self._writer
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A consistent snapshot; the writer is not held up."""
+        with self._passage():
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._open()
+            try:
+                with _transaction(connection, "BEGIN"):
+                    yield connection
+            finally:
+                self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close every connection, when the transactions under way have ended; idempotent."""
+        with self._gate:
+            self._closed = True
+            self._gate.wait_for(lambda: not self._active, BUSY_SECONDS)
+            self._close_all()
+
+    @contextlib.contextmanager
+    def _passage(self) -> Iterator[None]:
+        """Counts the transactions under way; none begins while the process forks, or once all is closed."""
+        with self._gate:
+            self._gate.wait_for(lambda: not self._forking)
+            if self._closed:
+                raise StoreError(f"The SQLite file {self._path} is closed.")
+            self._active += 1
+        try:
+            yield
+        finally:
+            with self._gate:
+                self._active -= 1
+                self._gate.notify_all()
+
+    def _before_fork(self) -> None:
+        with self._gate:
+            self._forking = True
+            if self._gate.wait_for(lambda: not self._active, FORK_SECONDS):
+                self._close_all()
+
+    def _after_fork(self) -> None:
+        with self._gate:
+            self._forking = False
+            self._gate.notify_all()
+
+    def _in_child(self) -> None:
+        # What was busy is the parent's. Even to close it here would break the parent's locks: keep it, unused.
+        self._lost += [*self._idle, *([self._writer] if self._writer else [])]
+        self._idle, self._writer = [], None
+        self._reset()
+
+    def _close_all(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        while self._idle:
+            self._idle.pop().close()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(
+                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
+        except sqlite3.Error as error:
+            raise StoreError(f"Cannot open the SQLite file {self._path}: {error}.") from error
+        try:
+            use_write_ahead_log(connection)
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        except sqlite3.Error as error:
+            connection.close()
+            raise StoreError(f"Cannot open the SQLite file {self._path}: {error}.") from error
+        aggregate: Any = _SketchAggregate  # bytes, of which the stub knows nothing
+        connection.create_aggregate("merge_all_sketches", 1, aggregate)
+        return connection
+
+
+def use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Make a connection's commits durable, in the log that lets readers go on while there is a writer."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            # On a new file, this does not wait for another process that does the same, whatever the timeout.
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
+        else:
+            break
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 class _SketchAggregate:
@@ -29,72 +167,6 @@ class _SketchAggregate:
 
     def finalize(self) -> bytes:
         return merge_sketches(self._sketches)
-
-
-class Connections:
-    """Opens as many connections as are used at once, and closes all of them at the end.
-
-    ``write`` and ``read`` are transactions: the first holds SQLite's only write lock, the second sees one snapshot.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._write_lock = threading.Lock()
-        self._idle: list[sqlite3.Connection] = []
-        self._closed = False
-        self._writer = self._open()
-
-    @contextlib.contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that is durable when the block ends, and absent when it raises."""
-        with self._write_lock, _transaction(self._writer, "BEGIN IMMEDIATE"):
-            yield self._writer
-
-    @contextlib.contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
-        """A consistent snapshot; the writer is not held up."""
-        if self._closed:
-            raise StoreError(f"The SQLite file {self._path} is closed.")
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = self._open()
-        try:
-            with _transaction(connection, "BEGIN"):
-                yield connection
-        finally:
-            self._release(connection)
-
-    def close(self) -> None:
-        """Close every connection, those in use as soon as they are not; idempotent."""
-        with self._write_lock:
-            self._closed = True
-            self._writer.close()
-            self._close_idle()
-
-    def _release(self, connection: sqlite3.Connection) -> None:
-        self._idle.append(connection)
-        if self._closed:
-            self._close_idle()
-
-    def _close_idle(self) -> None:
-        with contextlib.suppress(IndexError):
-            while True:
-                self._idle.pop().close()
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            connection = sqlite3.connect(
-                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
-            )
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        except sqlite3.Error as error:
-            raise StoreError(f"Cannot open the SQLite file {self._path}: {error}.") from error
-        connection.create_function("merge_sketches", 2, lambda one, two: merge_sketches((one, two)), deterministic=True)
-        connection.create_aggregate("merge_all_sketches", 1, _SketchAggregate)  # type: ignore[arg-type]  # str only in stubs
-        return connection
 
 
 @contextlib.contextmanager
@@ -111,3 +183,14 @@ def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
         if connection.in_transaction:
             connection.rollback()
         raise StoreError(f"The SQLite store failed: {error}.") from error
+
+
+def _weakly(hook: Callable[[], None]) -> Callable[[], None]:
+    """A fork hook cannot be taken back: it must not keep its owner alive."""
+    method = weakref.WeakMethod(hook)
+
+    def call() -> None:
+        if (found := method()) is not None:
+            found()
+
+    return call

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from tollkeeper.events.receipt import Receipt
-from tollkeeper.metering.rollup import GRAINS, Columns, roll_up
 from tollkeeper.store.protocols import LedgerRow, StoredEvent
 from tollkeeper.store.sqlite.dimensions import Dimensions
+from tollkeeper.store.sqlite.folding import WRITE_ROLLUP, fold_rows
 from tollkeeper.store.sqlite.pages import read_page
 from tollkeeper.store.sqlite.rows import SELECT_EVENT, event_from_row, row_from_event
 from tollkeeper.store.sqlite.usage import read_usage
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from tollkeeper.events.codec import DecodedBatch
     from tollkeeper.metering.usage import Filters, UsageQuery, UsageRow
@@ -32,15 +31,6 @@ ADD_TO_LEDGER = """
     INSERT INTO ledger (source_id, received, stored, duplicate, rejected) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (source_id) DO UPDATE SET received = received + excluded.received, stored = stored + excluded.stored,
         duplicate = duplicate + excluded.duplicate, rejected = rejected + excluded.rejected
-"""
-ADD_TO_ROLLUP = """
-    INSERT INTO rollup (
-        kind, grain, start, consumer_id, route_id, status, requests, bytes, units, timed, elapsed, sketch)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (kind, grain, start, consumer_id, route_id, status) DO UPDATE SET
-        requests = requests + excluded.requests, bytes = bytes + excluded.bytes, units = units + excluded.units,
-        timed = timed + excluded.timed, elapsed = elapsed + excluded.elapsed,
-        sketch = merge_sketches(sketch, excluded.sketch)
 """
 UNFOLDED = """
     SELECT time, consumer_id, route_id, status, elapsed, MAX(bytes, 0), units, seq
@@ -58,11 +48,10 @@ class SQLiteEventStore:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._dimensions = Dimensions(connections.write)
-        self._appending = threading.Lock()
 
     def append(self, batches: Sequence[tuple[str, DecodedBatch]]) -> list[Receipt]:
         """Store batches in one durable transaction; see ``EventStore``."""
-        with self._appending:
+        with self._connections.appending:
             events = [event for _, batch in batches for event in batch.events]
             self._dimensions.learn((source for source, batch in batches if batch.errors), events)
             rows = [[row_from_event(event, self._dimensions) for event in batch.events] for _, batch in batches]
@@ -97,19 +86,22 @@ class SQLiteEventStore:
         }
 
     def fold(self, limit: int) -> int:
-        """Fold events behind the watermark; who comes second at the same events folds nothing."""
+        """Fold events behind the watermark; who comes second at the same events folds nothing.
+
+        Roll-ups change only together with the watermark. So all the work is done before the write lock is taken, and
+        thrown away when the watermark has moved meanwhile.
+        """
         with self._connections.read() as connection:
             (watermark,) = connection.execute("SELECT seq FROM watermark").fetchone()
             rows = connection.execute(UNFOLDED, (watermark, limit)).fetchall()
+            folded = fold_rows(connection, rows)
         if not rows:
             return 0
-        columns = Columns.from_rows([row[:-1] for row in rows])
-        partials = list(_partials(columns))
         with self._connections.write() as connection:
             moved = connection.execute("UPDATE watermark SET seq = ? WHERE seq = ?", (rows[-1][-1], watermark)).rowcount
             if not moved:
                 return 0
-            connection.executemany(ADD_TO_ROLLUP, partials)
+            connection.executemany(WRITE_ROLLUP, folded)
         return len(rows)
 
     def usage(self, query: UsageQuery) -> list[UsageRow]:
@@ -165,12 +157,3 @@ def _insert(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> Coun
     return Counter(
         {source: connection.executemany(INSERT_EVENT, group).rowcount for source, group in by_source.items()}
     )
-
-
-def _partials(columns: Columns) -> Iterator[tuple[Any, ...]]:
-    for kind, grains in GRAINS.items():
-        for grain in grains:
-            starts = columns.time // grain * grain
-            for part in roll_up(columns, starts, by_route=kind.route, by_consumer=kind.consumer):
-                key = (kind.code, grain, part.start, part.consumer, part.route, part.status)
-                yield (*key, part.requests, part.bytes, part.units, part.timed, part.elapsed, part.sketch)

@@ -23,7 +23,7 @@ __all__ = ["SELECT_EVENT", "event_from_row", "row_from_event"]
 
 MICRO = 1_000_000
 NOT_MEASURED = -1
-UUID_LENGTH = 36
+UUID_LENGTH, UUID_BYTES, DASHES = 36, 16, (8, 13, 18, 23)
 
 SELECT_EVENT = """
     SELECT seq, source.name, event.id, time, route.template, route.method, route.api, route.api_version,
@@ -129,10 +129,11 @@ def _without_size(response: Response) -> Response:
 def _pack_id(id_: str) -> str | bytes:
     """Sixteen bytes for a UUID as it is usually written, for an index half as large; any other text as it is."""
     if len(id_) == UUID_LENGTH:
+        plain = id_.replace("-", "")
         try:
-            value = uuid.UUID(id_)
+            packed = bytes.fromhex(plain)
         except ValueError:
             return id_
-        if str(value) == id_:
-            return value.bytes
+        if len(packed) == UUID_BYTES and packed.hex() == plain and all(id_[place] == "-" for place in DASHES):
+            return packed
     return id_

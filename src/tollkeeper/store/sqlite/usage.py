@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["kind_for", "read_usage"]
 
 FIRST_ERROR_STATUS = 400
+HALF = 2**32
+# SUM fails over 64 bits: the halves of each number are added up, and put together here.
+BIG_SUMS = ", ".join(f"SUM({name} >> 32), SUM({name} & {HALF - 1})" for name in ("bytes", "units", "elapsed"))
 COLUMN = {"route": "route_id", "consumer": "consumer_id", "status": "status"}
 RAW = "SELECT time, consumer_id, route_id, status, elapsed, MAX(bytes, 0), units FROM event"
 
@@ -85,7 +88,7 @@ def _rolled(
     rows = connection.execute(
         f"SELECT {bucket}{columns}, SUM(requests),"
         f" SUM(CASE WHEN status >= {FIRST_ERROR_STATUS} THEN requests ELSE 0 END),"
-        f" SUM(bytes), SUM(units), SUM(timed), SUM(elapsed),"
+        f" SUM(timed), {BIG_SUMS},"
         f" {'merge_all_sketches(sketch)' if query.sketches else 'NULL'}"
         f" {source}{condition.sql} GROUP BY {positions if query.step is not None else positions[3:] or 'NULL'}",
         (*bucket_values, *values, *condition.values),
@@ -93,7 +96,8 @@ def _rolled(
     for at, *rest in rows:
         key, sums = rest[: len(query.group_by)], rest[len(query.group_by) :]
         if sums[0]:
-            requests, errors, size, units, timed, elapsed, sketch = sums
+            requests, errors, timed, *halves, sketch = sums
+            size, units, elapsed = (high * HALF + low for high, low in zip(halves[::2], halves[1::2], strict=True))
             yield (
                 at,
                 tuple(key),
@@ -147,7 +151,8 @@ def _names(connection: sqlite3.Connection, query: UsageQuery, groups: Groups) ->
             names[dimension] = {
                 number: (method, template, api or None, version or None)
                 for number, method, template, api, version in connection.execute(
-                    "SELECT route_id, method, template, api, api_version FROM route"
+                    f"SELECT route_id, method, template, api, api_version FROM route"
+                    f" WHERE route_id IN ({', '.join(map(str, numbers))})"
                 )
             }
         elif dimension == "consumer":

@@ -36,8 +36,8 @@ STATEMENTS = (
     "CREATE TABLE watermark (seq INTEGER NOT NULL)",
     "INSERT INTO watermark VALUES (0)",
     """CREATE TABLE token (
-        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, scope TEXT NOT NULL, digest BLOB NOT NULL UNIQUE,
-        created_at INTEGER NOT NULL)""",
+        id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, scope TEXT NOT NULL,
+        digest BLOB NOT NULL UNIQUE, created_at INTEGER NOT NULL)""",
     """CREATE TABLE session (
         digest BLOB PRIMARY KEY, token_id INTEGER NOT NULL REFERENCES token (id), expires_at INTEGER NOT NULL,
         one_time BOOLEAN NOT NULL)""",
