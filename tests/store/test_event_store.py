@@ -191,6 +191,49 @@ def test_usage_groups_and_filters(store: EventStore, folded: bool) -> None:  # n
     assert counts(filters=Filters(route="/never")) == {}
 
 
+@pytest.mark.parametrize("folded", [0, 100, 150])
+def test_the_largest_groups_and_who_called(store: EventStore, folded: int) -> None:
+    events = [
+        event(
+            number,
+            consumer=Consumer(f"c{number % (number % 20 + 1)}") if number % 3 else None,
+            time=START + timedelta(hours=number),
+            request=Request(elapsed_time=0.1),
+        )
+        for number in range(200)
+    ]
+    store.append([("test", batch(*events))])
+    store.fold(folded)
+    everything = {
+        row.key: row.totals for row in store.usage(whole(start=START_US, group_by=("consumer",), sketches=True))
+    }
+    largest = {
+        row.key: row.totals
+        for row in store.usage(whole(start=START_US, group_by=("consumer",), sketches=True, largest=3))
+    }
+
+    assert len(largest) == 3
+    assert largest.items() <= everything.items()
+    assert (
+        min(totals.requests for totals in largest.values())
+        >= sorted((totals.requests for totals in everything.values()), reverse=True)[2]
+    )
+    for query in (
+        whole(start=START_US),
+        whole(start=START_US, step=DAY),
+        whole(start=START_US + 5, end=START_US + 3 * DAY + 7, step=HOUR),
+        whole(start=START_US, step=DAY, filters=Filters(status="2xx", route="/items/{id}")),
+    ):
+        expected: dict[int, set[str]] = {}
+        for one in events:
+            at = one.time_us
+            if one.consumer and query.start <= at < query.end:
+                bucket = query.start if query.step is None else at // query.step * query.step
+                expected.setdefault(bucket, set()).add(one.consumer.key)
+        assert store.count_consumers(query) == {start: len(keys) for start, keys in expected.items()}
+    assert store.count_consumers(whole(filters=Filters(consumer="nobody"))) == {}
+
+
 @pytest.mark.parametrize("folded", [False, True])
 def test_pages_are_newest_first_and_continue_exactly(store: EventStore, folded: bool) -> None:  # noqa: FBT001  # by name
     events = [event(number * 37 % 101 * 60, id=f"e{number}") for number in range(50)]

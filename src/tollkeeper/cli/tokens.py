@@ -32,7 +32,7 @@ class ScopeChoice(StrEnum):
 
 @token_app.command("create")
 def create(
-    name: str = typer.Argument(None, metavar="[NAME]", help="Name to know it by; default: the scope with a number."),
+    name: str = typer.Argument(None, metavar="NAME", help="Name to know it by; default: the scope with a number."),
     *,
     scope: ScopeChoice = typer.Option(..., help="ingest: send events; read: look at them; admin: all of it."),
     store: StoreOption = None,

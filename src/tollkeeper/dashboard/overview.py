@@ -121,21 +121,17 @@ def _consumer_card(store: EventStore, view: View) -> Card:
     span = view.range
     unit = HOUR if span.end - span.start <= SHORT else DAY
     step = -(-(span.end - span.start) // unit // SPARK_POINTS) * unit
-    active: dict[int, set[object]] = {start: set() for start in range(span.start // step * step, span.end, step)}
-    for row in store.usage(_by_consumer(view, span.start, span.end, step)):
-        active[row.start].add(row.key[0])
-    seen = len(set().union(*active.values()) - {None})
-    previous = span.previous
-    before = store.usage(_by_consumer(view, previous.start, previous.end, None))
-    counts = [len(keys - {None}) for start, keys in active.items() if start + step <= span.now or start <= span.start]
+    active = store.count_consumers(UsageQuery(start=span.start, end=span.end, step=step, filters=view.filters))
+    seen, before = (
+        sum(store.count_consumers(UsageQuery(start=whole.start, end=whole.end, filters=view.filters)).values())
+        for whole in (span, span.previous)
+    )
+    starts = range(span.start // step * step, span.end, step)
+    counts = [active.get(start, 0) for start in starts if start + step <= span.now or start <= span.start]
     return Card(
         label="Consumers",
         value=FILTERS["compact"](seen),
         colour="people",
         spark=sparkline(counts),
-        delta=compare(seen, len({row.key[0] for row in before} - {None}), good="up"),
+        delta=compare(seen, before, good="up"),
     )
-
-
-def _by_consumer(view: View, start: int, end: int, step: int | None) -> UsageQuery:
-    return UsageQuery(start=start, end=end, step=step, group_by=("consumer",), filters=view.filters)

@@ -39,6 +39,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     event_bytes: int = 256 * 2**10
 
 
+DEFAULT_LIMITS = Limits()
+
+
 class DecodedBatch(Struct, frozen=True):
     """What a body held: ``received`` = the good events + the errors."""
 
@@ -66,7 +69,7 @@ def decode_batch(
     source: str,
     content_type: str = "application/json",
     encoding: str = "",
-    limits: Limits | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> DecodedBatch:
     """Read one event, a JSON array of events, or CloudEvents; an event without a source gets ``source``.
 
@@ -74,7 +77,6 @@ def decode_batch(
         InvalidRequestError: the body as a whole cannot be read (not JSON, broken gzip, unknown encoding or type).
         TooLargeError: the body or the batch is over its limit. Nothing of it is taken.
     """
-    limits = limits or Limits()
     read = _reader(content_type)
     parts = _parts(_unpack(body, encoding, limits.body_bytes))
     if len(parts) > limits.batch_events:

@@ -44,7 +44,8 @@ class Filters(Struct, frozen=True, kw_only=True):
 class UsageQuery(Struct, frozen=True, kw_only=True):
     """Usage in ``[start, end)``, microseconds since 1970 UTC, in buckets of ``step`` (aligned to 1970; None: one).
 
-    ``sketches=False`` leaves the latency sketches empty, which is much cheaper.
+    ``sketches=False`` leaves the latency sketches empty, which is much cheaper. ``largest`` keeps, of one
+    bucket grouped by one dimension, that many groups: those with the most requests.
     """
 
     start: int
@@ -53,6 +54,7 @@ class UsageQuery(Struct, frozen=True, kw_only=True):
     group_by: tuple[Dimension, ...] = ()
     filters: Filters = Filters()
     sketches: bool = False
+    largest: int | None = None
 
 
 class Totals(Struct, kw_only=True):

@@ -107,7 +107,13 @@ def top(
 ) -> list[TopRow]:
     """Rank groups by a metric, largest first (``day``: in order of time); ``sketches=False`` leaves latencies out."""
     rows = _usage(
-        store, period, filters, step=DAY if by == "day" else None, by=by, sketches=sketches or metric in QUANTILES
+        store,
+        period,
+        filters,
+        step=DAY if by == "day" else None,
+        by=by,
+        sketches=sketches or metric in QUANTILES,
+        largest=limit if metric == "requests" and by in {"route", "consumer"} else None,
     )
     members: dict[str | None, tuple[str, Totals]] = {}
     for row in rows:
@@ -135,6 +141,7 @@ def _usage(
     step: int | None = None,
     by: Grouping | None = None,
     sketches: bool = True,
+    largest: int | None = None,
 ) -> list[UsageRow]:
     if period.end <= period.start:
         raise InvalidRequestError("The period ends before it starts: give from < to.")
@@ -146,6 +153,7 @@ def _usage(
             group_by=(DIMENSIONS[by],) if by in DIMENSIONS else (),
             filters=filters or Filters(),
             sketches=sketches,
+            largest=largest,
         )
     )
 

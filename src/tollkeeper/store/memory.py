@@ -85,7 +85,14 @@ class MemoryEventStore:
                 group = (bucket, tuple(values[dimension] for dimension in query.group_by))
                 groups[group] = groups.get(group, Totals()) + _totals(event, sketches=query.sketches)
         rows = [UsageRow(start=start, key=key, totals=totals) for (start, key), totals in groups.items()]
+        if query.largest is not None:
+            rows = sorted(rows, key=lambda row: -row.totals.requests)[: query.largest]
         return sorted(rows, key=lambda row: row.start)
+
+    def count_consumers(self, query: UsageQuery) -> dict[int, int]:
+        """Count rows of usage by consumer."""
+        by_consumer = replace(query, group_by=("consumer",), sketches=False, largest=None)
+        return dict(Counter(row.start for row in self.usage(by_consumer) if row.key[0] is not None))
 
     def page(
         self, filters: Filters, *, before: tuple[int, int] | None, after: tuple[int, int] | None, limit: int

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tollkeeper.events.receipt import Receipt
     from tollkeeper.metering.usage import Filters, UsageQuery, UsageRow
 
-__all__ = ["Catalog", "EventStore", "LedgerRow", "StoredEvent", "Token"]
+__all__ = ["Catalog", "EventStore", "LedgerRow", "StoredEvent", "Token", "UsageStore"]
 
 Scope = Literal["ingest", "read", "admin"]
 
@@ -42,22 +42,34 @@ class LedgerRow(Struct, frozen=True, kw_only=True):
     present: int | None
 
 
-class EventStore(Protocol):
-    """Raw events, the truth, and the roll-ups derived from them."""
+class UsageStore(Protocol):
+    """What is derived from events: roll-ups, and answers that are exact whether or not an event is in them yet."""
+
+    def fold(self, limit: int) -> int:
+        """Fold up to ``limit`` events behind the watermark into the roll-ups; how many. Safe to call twice at once."""
+        ...
+
+    def backlog(self) -> int:
+        """How many events wait to be folded."""
+        ...
+
+    def usage(self, query: UsageQuery) -> list[UsageRow]:
+        """Answer a query exactly, whether or not its events are folded; sorted by bucket, empty groups left out."""
+        ...
+
+    def count_consumers(self, query: UsageQuery) -> dict[int, int]:
+        """Count the known consumers that called in each bucket, by its start; grouping does not matter."""
+        ...
+
+
+class EventStore(UsageStore, Protocol):
+    """Raw events, the truth, and the books about them."""
 
     def append(self, batches: Sequence[tuple[str, DecodedBatch]]) -> list[Receipt]:
         """Store batches, each with the source that the ledger books its errors on, in one durable transaction.
 
         Idempotent by ``(source, id)``: what is there already, or twice in the batches, counts as duplicate.
         """
-        ...
-
-    def fold(self, limit: int) -> int:
-        """Fold up to ``limit`` events behind the watermark into the roll-ups; how many. Safe to call twice at once."""
-        ...
-
-    def usage(self, query: UsageQuery) -> list[UsageRow]:
-        """Answer a query exactly, whether or not its events are folded; sorted by bucket, empty groups left out."""
         ...
 
     def page(
@@ -72,10 +84,6 @@ class EventStore(Protocol):
 
     def ledger(self, *, recount: bool) -> list[LedgerRow]:
         """Read the books by source, in one snapshot; a ``recount`` looks at every event, which takes time."""
-        ...
-
-    def backlog(self) -> int:
-        """How many events wait to be folded."""
         ...
 
     def close(self) -> None:

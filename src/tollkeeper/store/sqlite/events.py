@@ -9,12 +9,12 @@ from tollkeeper.events.receipt import Receipt
 from tollkeeper.store.protocols import LedgerRow, StoredEvent
 from tollkeeper.store.sqlite.dimensions import Dimensions
 from tollkeeper.store.sqlite.folding import WRITE_ROLLUP, fold_rows
+from tollkeeper.store.sqlite.inserting import insert_events
 from tollkeeper.store.sqlite.pages import read_page
 from tollkeeper.store.sqlite.rows import SELECT_EVENT, event_from_row, row_from_event
-from tollkeeper.store.sqlite.usage import read_usage
+from tollkeeper.store.sqlite.usage import count_consumers, read_usage
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
     from tollkeeper.events.codec import DecodedBatch
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SQLiteEventStore"]
 
-INSERT_EVENT = """
-    INSERT INTO event (source_id, id, time, consumer_id, route_id, status, elapsed, bytes, units, path, detail)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source_id, id) DO NOTHING
-"""
 ADD_TO_LEDGER = """
     INSERT INTO ledger (source_id, received, stored, duplicate, rejected) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (source_id) DO UPDATE SET received = received + excluded.received, stored = stored + excluded.stored,
@@ -56,7 +52,7 @@ class SQLiteEventStore:
             self._dimensions.learn((source for source, batch in batches if batch.errors), events)
             rows = [[row_from_event(event, self._dimensions) for event in batch.events] for _, batch in batches]
             with self._connections.write() as connection:
-                stored = [_insert(connection, batch) for batch in rows]
+                stored = insert_events(connection, rows)
                 books = self._books(batches, rows, stored)
                 connection.executemany(ADD_TO_LEDGER, [(source, *counts) for source, counts in books.items()])
         return [
@@ -109,6 +105,11 @@ class SQLiteEventStore:
         with self._connections.read() as connection:
             return read_usage(connection, query)
 
+    def count_consumers(self, query: UsageQuery) -> dict[int, int]:
+        """Count who called, by bucket."""
+        with self._connections.read() as connection:
+            return count_consumers(connection, query)
+
     def page(
         self, filters: Filters, *, before: tuple[int, int] | None, after: tuple[int, int] | None, limit: int
     ) -> list[StoredEvent]:
@@ -147,13 +148,3 @@ class SQLiteEventStore:
     def close(self) -> None:
         """Close the file; idempotent."""
         self._connections.close()
-
-
-def _insert(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> Counter[int]:
-    """Insert rows; how many were new, by source."""
-    by_source: dict[int, list[tuple[Any, ...]]] = {}
-    for row in rows:
-        by_source.setdefault(row[0], []).append(row)
-    return Counter(
-        {source: connection.executemany(INSERT_EVENT, group).rowcount for source, group in by_source.items()}
-    )

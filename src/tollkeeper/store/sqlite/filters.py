@@ -8,6 +8,7 @@ from msgspec import Struct
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from tollkeeper.metering.usage import Filters
 
@@ -22,6 +23,16 @@ class Condition(Struct, frozen=True):
     on_route: bool
     on_consumer: bool
     impossible: bool = False
+
+    def among(self, column: str, numbers: Sequence[int]) -> Condition:
+        """This condition, and one of these numbers in a column."""
+        return Condition(
+            f"{self.sql} AND {column} IN ({', '.join(map(str, numbers))})",
+            self.values,
+            on_route=self.on_route or column == "route_id",
+            on_consumer=self.on_consumer or column == "consumer_id",
+            impossible=not numbers,
+        )
 
 
 def condition_for(connection: sqlite3.Connection, filters: Filters) -> Condition:

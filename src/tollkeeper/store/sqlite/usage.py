@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from tollkeeper.metering.rollup import GRAINS, Columns, Kind, roll_up
 from tollkeeper.metering.usage import Totals, UsageRow
-from tollkeeper.metering.window import cover
+from tollkeeper.metering.window import Cover, cover
 from tollkeeper.store.sqlite.filters import condition_for
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from tollkeeper.metering.usage import UsageQuery
     from tollkeeper.store.sqlite.filters import Condition
 
-__all__ = ["kind_for", "read_usage"]
+__all__ = ["count_consumers", "kind_for", "read_usage"]
 
 FIRST_ERROR_STATUS = 400
 HALF = 2**32
@@ -42,20 +43,12 @@ def read_usage(connection: sqlite3.Connection, query: UsageQuery) -> list[UsageR
     condition = condition_for(connection, query.filters)
     if condition.impossible:
         return []
-    kind = kind_for(
-        by_route="route" in query.group_by or condition.on_route,
-        by_consumer="consumer" in query.group_by or condition.on_consumer,
-    )
-    plan = cover(query.start, query.end, query.step, GRAINS[kind])
-    groups: Groups = {}
-    for grain, start, end in plan.rolled:
-        _merge(groups, _rolled(connection, query, kind, condition, (grain, start, end)))
-    for start, end in plan.raw:
-        where = f"{RAW} WHERE time >= ? AND time < ?{condition.sql}"
-        _merge(groups, _raw(connection, query, where, (start, end, *condition.values)))
-    if plan.rolled_span:
-        where = f"{RAW} WHERE seq > (SELECT seq FROM watermark) AND +time >= ? AND +time < ?{condition.sql}"
-        _merge(groups, _raw(connection, query, where, (*plan.rolled_span, *condition.values)))
+    if query.largest is not None:
+        # To rank all groups takes no sketches, and to read the sketches takes only the groups that are shown.
+        ranked = _groups(connection, replace(query, sketches=False), condition)
+        numbers = sorted(ranked, key=lambda group: -ranked[group].requests)[: query.largest]
+        condition = condition.among(COLUMN[query.group_by[0]], [key[0] for _, key in numbers])
+    groups = _groups(connection, query, condition)
     names = _names(connection, query, groups)
     return [
         UsageRow(
@@ -65,6 +58,52 @@ def read_usage(connection: sqlite3.Connection, query: UsageQuery) -> list[UsageR
         )
         for (start, key), totals in sorted(groups.items(), key=lambda item: item[0])
     ]
+
+
+def count_consumers(connection: sqlite3.Connection, query: UsageQuery) -> dict[int, int]:
+    """Count who called in each bucket, within one snapshot; calls of nobody that is known do not count."""
+    condition = condition_for(connection, query.filters)
+    if condition.impossible:
+        return {}
+    kind = kind_for(by_route=condition.on_route, by_consumer=True)
+    plan = cover(query.start, query.end, query.step, GRAINS[kind])
+    bucket, values = _bucket(query, "start")
+    pairs, bound = [], []
+    for grain, start, end in plan.rolled:
+        pairs.append(f"SELECT {bucket} AS bucket, consumer_id {SCAN}{condition.sql}")
+        bound += [*values, kind.code, grain, start, end, *condition.values]
+    bucket, values = _bucket(query, "time")
+    for where, limits in _raw_parts(plan):
+        pairs.append(f"SELECT {bucket} AS bucket, consumer_id FROM event WHERE {where}{condition.sql}")
+        bound += [*values, *limits, *condition.values]
+    counted = f"SELECT bucket, COUNT(DISTINCT consumer_id) FROM ({' UNION ALL '.join(pairs)})"
+    return dict(connection.execute(f"{counted} WHERE consumer_id > 0 GROUP BY bucket", bound).fetchall())
+
+
+def _groups(connection: sqlite3.Connection, query: UsageQuery, condition: Condition) -> Groups:
+    kind = kind_for(
+        by_route="route" in query.group_by or condition.on_route,
+        by_consumer="consumer" in query.group_by or condition.on_consumer,
+    )
+    plan = cover(query.start, query.end, query.step, GRAINS[kind])
+    groups: Groups = {}
+    for grain, start, end in plan.rolled:
+        _merge(groups, _rolled(connection, query, kind, condition, (grain, start, end)))
+    for where, limits in _raw_parts(plan):
+        _merge(groups, _raw(connection, query, f"{RAW} WHERE {where}{condition.sql}", (*limits, *condition.values)))
+    return groups
+
+
+def _raw_parts(plan: Cover) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Where raw events answer: at the edges that no grain fits, and for all that is not folded yet."""
+    for span in plan.raw:
+        yield "time >= ? AND time < ?", span
+    if plan.rolled_span:
+        yield "seq > (SELECT seq FROM watermark) AND +time >= ? AND +time < ?", plan.rolled_span
+
+
+def _bucket(query: UsageQuery, column: str) -> tuple[str, tuple[int, ...]]:
+    return ("?", (query.start,)) if query.step is None else (f"({column} / ?) * ?", (query.step, query.step))
 
 
 def kind_for(*, by_route: bool, by_consumer: bool) -> Kind:
@@ -77,8 +116,7 @@ def _rolled(
 ) -> Iterable[tuple[int, tuple[int, ...], Totals]]:
     grain, start, end = span
     columns = "".join(f", {COLUMN[dimension]}" for dimension in query.group_by)
-    bucket = "?" if query.step is None else "(start / ?) * ?"
-    bucket_values = (query.start,) if query.step is None else (query.step, query.step)
+    bucket, bucket_values = _bucket(query, "start")
     if condition.on_consumer or condition.on_route:
         source, values = SEEK, [start, grain, grain, end, kind.code, grain]
     else:
@@ -156,8 +194,11 @@ def _names(connection: sqlite3.Connection, query: UsageQuery, groups: Groups) ->
                 )
             }
         elif dimension == "consumer":
-            names[dimension] = {0: None}
-            for number in numbers - {0}:
-                row = connection.execute("SELECT key, label FROM consumer WHERE consumer_id = ?", (number,)).fetchone()
-                names[dimension][number] = tuple(row)
+            names[dimension] = {0: None} | {
+                number: (key, label)
+                for number, key, label in connection.execute(
+                    f"SELECT consumer_id, key, label FROM consumer"
+                    f" WHERE consumer_id IN ({', '.join(map(str, numbers))})"
+                )
+            }
     return names
