@@ -16,7 +16,7 @@ demo: .venv/run ## Start the service, import a log, run a shop with traffic; ARG
 
 test: .venv/dev ## Run all tests with coverage; ARGS=tests/store runs some
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n auto $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(if $(ARGS),,$(BIN)/coverage report)
 

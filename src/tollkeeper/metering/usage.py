@@ -44,8 +44,8 @@ class Filters(Struct, frozen=True, kw_only=True):
 class UsageQuery(Struct, frozen=True, kw_only=True):
     """Usage in ``[start, end)``, microseconds since 1970 UTC, in buckets of ``step`` (aligned to 1970; None: one).
 
-    ``sketches=False`` leaves the latency sketches empty, which is much cheaper. ``largest`` keeps, of one
-    bucket grouped by one dimension, that many groups: those with the most requests.
+    ``sketches=False`` leaves the latency sketches empty, which is much cheaper. ``largest`` keeps, of one bucket that is
+    grouped by one dimension, that many groups: those with the most requests, and all that tie with the last of them.
     """
 
     start: int
@@ -55,6 +55,12 @@ class UsageQuery(Struct, frozen=True, kw_only=True):
     filters: Filters = Filters()
     sketches: bool = False
     largest: int | None = None
+
+    def least(self, requests: list[int]) -> int:
+        """The fewest requests that a group needs to be among the ``largest``; 0 when all of them are."""
+        if self.largest is None or not 0 < self.largest <= len(requests):
+            return 0
+        return sorted(requests, reverse=True)[self.largest - 1]
 
 
 class Totals(Struct, kw_only=True):

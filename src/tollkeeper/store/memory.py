@@ -86,7 +86,8 @@ class MemoryEventStore:
                 groups[group] = groups.get(group, Totals()) + _totals(event, sketches=query.sketches)
         rows = [UsageRow(start=start, key=key, totals=totals) for (start, key), totals in groups.items()]
         if query.largest is not None:
-            rows = sorted(rows, key=lambda row: -row.totals.requests)[: query.largest]
+            least = query.least([row.totals.requests for row in rows])
+            rows = [row for row in rows if row.totals.requests >= least]
         return sorted(rows, key=lambda row: row.start)
 
     def count_consumers(self, query: UsageQuery) -> dict[int, int]:

@@ -46,8 +46,9 @@ def read_usage(connection: sqlite3.Connection, query: UsageQuery) -> list[UsageR
     if query.largest is not None:
         # To rank all groups takes no sketches, and to read the sketches takes only the groups that are shown.
         ranked = _groups(connection, replace(query, sketches=False), condition)
-        numbers = sorted(ranked, key=lambda group: -ranked[group].requests)[: query.largest]
-        condition = condition.among(COLUMN[query.group_by[0]], [key[0] for _, key in numbers])
+        least = query.least([totals.requests for totals in ranked.values()])
+        numbers = [key[0] for (_, key), totals in ranked.items() if totals.requests >= least]
+        condition = condition.among(COLUMN[query.group_by[0]], numbers)
     groups = _groups(connection, query, condition)
     names = _names(connection, query, groups)
     return [
