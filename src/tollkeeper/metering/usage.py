@@ -44,7 +44,7 @@ class Filters(Struct, frozen=True, kw_only=True):
 class UsageQuery(Struct, frozen=True, kw_only=True):
     """Usage in ``[start, end)``, microseconds since 1970 UTC, in buckets of ``step`` (aligned to 1970; None: one).
 
-    ``sketches=False`` leaves the latency sketches empty, which is much cheaper. ``largest`` keeps, of one bucket that is
+    ``sketches=False`` leaves the latency sketches empty, which is much cheaper. ``largest`` keeps, of one bucket
     grouped by one dimension, that many groups: those with the most requests, and all that tie with the last of them.
     """
 
