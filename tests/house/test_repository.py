@@ -34,7 +34,7 @@ def test_no_file_names_a_machine() -> None:
 def test_what_a_machine_is_called_would_be_seen() -> None:
     for path in ("home/me/x", "root/.venv", "work/main"):
         assert MACHINE.search(f'open("/{path}")')
-    assert not MACHINE.search("https://api.example/work/17")
+        assert not MACHINE.search(f"https://api.example/{path}")
 
 
 def test_requirement_files_pin_everything_by_hash_and_name_no_host() -> None:
