@@ -68,7 +68,10 @@ def measure_capture(*, quick: bool) -> list[Row]:
 
 def _run(python: Path, variant: str, requests: int, pairs: int) -> _Round:
     command = [str(python), "-P", str(WORKER), variant, str(requests), str(pairs)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=WORKER_SECONDS, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WORKER_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise PeerMissingError(f"{NAMES[variant]} did not end within {WORKER_SECONDS} s") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         if variant in PEERS:
