@@ -175,6 +175,8 @@ def test_limits_are_problems_with_413(api: Api) -> None:
     assert problem(many, 413)["code"] == "batch_too_large"
     large = api.ingest.post("/v1/events", json=EVENT | {"path": "x" * 100_001})
     assert problem(large, 413)["code"] == "body_too_large"
+    alone = api.ingest.post("/v1/events", json=EVENT | {"variables": "x" * 6_000})
+    assert problem(alone, 413)["code"] == "event_too_large"
     bomb = gzip.compress(b" " * 10_000_000)
     packed = api.ingest.post(
         "/v1/events", content=bomb, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"}

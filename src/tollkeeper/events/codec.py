@@ -75,10 +75,10 @@ def decode_batch(
 
     Raises:
         InvalidRequestError: the body as a whole cannot be read (not JSON, broken gzip, unknown encoding or type).
-        TooLargeError: the body or the batch is over its limit. Nothing of it is taken.
+        TooLargeError: the body, the batch or an event that comes alone is over its limit. Nothing of it is taken.
     """
     read = _reader(content_type)
-    parts = _parts(_unpack(body, encoding, limits.body_bytes))
+    parts = _parts(_unpack(body, encoding, limits.body_bytes), limits.event_bytes)
     if len(parts) > limits.batch_events:
         raise TooLargeError(
             f"The batch holds {len(parts)} events, the limit is {limits.batch_events}: send it in several requests.",
@@ -147,9 +147,14 @@ def _unpack(body: bytes, encoding: str, limit: int) -> bytes:
     return data
 
 
-def _parts(data: bytes) -> list[Raw]:
+def _parts(data: bytes, event_limit: int) -> list[Raw]:
+    many = data.lstrip()[:1] == b"["
+    if not many and len(data) > event_limit:  # it has no neighbours to spare
+        raise TooLargeError(
+            f"The event has {len(data)} bytes, the limit is {event_limit}: cut its bodies.", code="event_too_large"
+        )
     try:
-        if data.lstrip()[:1] == b"[":
+        if many:
             return _split.decode(data)
         return [msgspec.json.decode(data, type=Raw)]
     except (ValueError, msgspec.MsgspecError, RecursionError) as error:
