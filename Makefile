@@ -1,5 +1,7 @@
 # The front door. Everything is installed into .venv; nothing outside this folder is changed.
-PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python3; do command -v $$name && break; done)
+# The newest Python that runs here: pyenv leaves commands in the PATH that only say that they are not there.
+PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python3; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && command -v "$$name" && break; done)
 BIN := .venv/bin
 ARGS ?=
 ASSETS := $(wildcard frontend/src/* frontend/package.json frontend/package-lock.json frontend/build.mjs)
