@@ -23,6 +23,7 @@ LONG_MODULES = {
 }
 EXPORTS = {
     "errors.py": "the error tree is one page",
+    "events/event.py": "the wire contract is one record and its parts",
     "store/protocols.py": "all ports of the server stand on one page",
     "cli/__main__.py": "it is run, not imported",
     "store/migrations/env.py": "Alembic runs it, nobody imports it",

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from tollkeeper.events.timestamps import to_microseconds
 
-__all__ = ["Client", "Consumer", "Request", "Response", "UsageEvent"]
+__all__ = ["Client", "Consumer", "Error", "Request", "Response", "UsageEvent"]
 
 ONE_UNIT = Decimal(1)
 MICRO = 1_000_000
@@ -44,7 +44,11 @@ class Client(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
 
 
 class Request(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """What came in. ``elapsed_time`` is seconds from its first byte to the last of the response."""
+    """What came in. ``elapsed_time`` is seconds from its first byte to the last of the response.
+
+    ``body`` is JSON, whatever the mimetype: a form is an object, a text a string; ``content_length`` counts all of it,
+    also of a body that was cut for keeping, which ``body_truncated`` says.
+    """
 
     elapsed_time: Seconds | None = None
     content_length: Size | None = None
@@ -52,15 +56,26 @@ class Request(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     headers: Raw | UnsetType = UNSET
     args: Raw | UnsetType = UNSET
     body: Raw | UnsetType = UNSET
+    body_truncated: bool = False
 
 
 class Response(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """What went out. ``content_length`` is the bytes of the body."""
+    """What went out, its body as in ``Request``. ``first_byte_time`` is seconds from the first byte of the request."""
 
+    first_byte_time: Seconds | None = None
     content_length: Size | None = None
     mimetype: ShortText = ""
     headers: Raw | UnsetType = UNSET
     body: Raw | UnsetType = UNSET
+    body_truncated: bool = False
+
+
+class Error(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What the app raised: ``type`` with its module, ``message``, and the frames of the traceback, oldest first."""
+
+    type: ShortText
+    message: Text = ""
+    traceback: Text = ""
 
 
 class UsageEvent(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
@@ -79,6 +94,7 @@ class UsageEvent(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False
     route: Annotated[str, Meta(max_length=1024)] | None = None
     url: Text | None = None
     exception: Text | None = None
+    error: Error | None = None
     consumer: Consumer | None = None
     api: ShortText | None = None
     api_version: ShortText | None = None

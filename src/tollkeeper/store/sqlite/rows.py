@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from tollkeeper.events.event import Client, Consumer, Request, Response, UsageEvent
+from tollkeeper.events.event import Client, Consumer, Error, Request, Response, UsageEvent
 from tollkeeper.events.timestamps import EPOCH, from_microseconds
 from tollkeeper.store.protocols import StoredEvent
 from tollkeeper.store.sqlite.dimensions import route_key
@@ -42,6 +42,7 @@ class _Detail(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     url: str | None = None
     exception: str | None = None
+    error: Error | None = None
     client: Client = _BARE.client
     request: Request = _BARE.request
     response: Response = _BARE.response
@@ -60,6 +61,7 @@ def row_from_event(event: UsageEvent, dimensions: Dimensions) -> tuple[Any, ...]
         _Detail(
             url=event.url,
             exception=event.exception,
+            error=event.error,
             client=event.client,
             request=request if elapsed is None else _without_time(request),
             response=response if size is None else _without_size(response),
@@ -96,6 +98,7 @@ def event_from_row(row: Sequence[Any]) -> StoredEvent:
         route=template,
         url=detail.url,
         exception=detail.exception,
+        error=detail.error,
         consumer=None if key is None else Consumer(key, label, email, group),
         api=api or None,
         api_version=api_version or None,
