@@ -9,11 +9,12 @@ from rich.console import Console
 
 from benchmarks.capture import measure_capture
 from benchmarks.ingest import measure_ingest
+from benchmarks.memory import measure_memory
 from benchmarks.queries import measure_queries
 from benchmarks.table import Row, to_rich, write_page
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-PARTS = ("capture", "ingest", "queries")
+PARTS = ("capture", "memory", "ingest", "queries")
 EVENTS, FEW_EVENTS = 1_000_000, 20_000
 
 
@@ -41,6 +42,8 @@ def main() -> None:
 def _measure(part: str, *, quick: bool, events: int | None) -> list[Row]:
     if part == "capture":
         return measure_capture(quick=quick)
+    if part == "memory":
+        return measure_memory(quick=quick)
     if part == "ingest":
         return measure_ingest(quick=quick)
     return measure_queries(quick=quick, events=events or (FEW_EVENTS if quick else EVENTS))

@@ -10,124 +10,190 @@ from statistics import median
 import msgspec
 from msgspec import Struct
 
-from benchmarks.capture_worker import VARIANTS
 from benchmarks.environments import PeerMissingError, peer_python
 from benchmarks.table import Budget, Row, beside
 
-__all__ = ["measure_capture"]
+__all__ = ["VARIANTS", "Variant", "check", "measure_capture"]
 
-WORKER = Path(__file__).with_name("capture_worker.py")
+ROOT = Path(__file__).parents[1]
+WORKER = "benchmarks.capture_worker"
 WORKER_SECONDS = 180
-PEERS = ("prometheus", "moesif", "monitoring_dashboard")
-NAMES = {
-    "bare": "nothing (the noise of the method)",
-    "limit": "limit: WSGI wrapper, tuple to a deque",
-    "metadata-null": "Tollkeeper, metadata, sink that forgets",
-    "metadata-sqlite": "Tollkeeper, metadata, SQLite",
-    "bodies-null": "Tollkeeper, headers and redacted bodies, sink that forgets",
-    "bodies-sqlite": "Tollkeeper, headers and redacted bodies, SQLite",
-    "prometheus": "prometheus_flask_exporter",
-    "moesif": "Moesif, with bodies",
-    "monitoring_dashboard": "Flask-MonitoringDashboard, level 1, SQLite",
+
+
+class Variant(Struct, frozen=True):
+    """A way of watching: its name in the table, the environment of a peer, and whether it is also paced."""
+
+    name: str
+    environment: str = ""
+    paced: bool = False
+
+
+VARIANTS = {
+    "bare": Variant("nothing (the noise of the method)", paced=True),
+    "limit": Variant("limit: WSGI wrapper, tuple to a deque"),
+    "metadata-null": Variant("Tollkeeper, metadata, sink that forgets", paced=True),
+    "metadata-sqlite": Variant("Tollkeeper, metadata, SQLite", paced=True),
+    "bodies-null": Variant("Tollkeeper, headers and redacted bodies, sink that forgets", paced=True),
+    "bodies-sqlite": Variant("Tollkeeper, headers and redacted bodies, SQLite", paced=True),
+    "prometheus": Variant("prometheus_flask_exporter", "prometheus"),
+    "moesif": Variant("Moesif, with bodies", "moesif"),
+    "apitally_0-metadata": Variant("Apitally 0.25, metadata", "apitally_0"),
+    "apitally_0-requests": Variant("Apitally 0.25, headers and bodies of requests, headers of answers", "apitally_0"),
+    "apitally_0-bodies": Variant("Apitally 0.25, headers and bodies", "apitally_0"),
+    "apitally_1-metadata": Variant("Apitally 1.0, metadata", "apitally_1"),
+    "apitally_1-bodies": Variant("Apitally 1.0, headers and bodies", "apitally_1"),
+    "opentelemetry": Variant("OpenTelemetry Flask, BatchSpanProcessor", "opentelemetry"),
+    "readme-100": Variant("readme-metrics 3.4, with bodies, buffer of 100", "readme"),
+    "readme-1": Variant("readme-metrics 3.4, with bodies, buffer of 1", "readme"),
+    "monitoring_dashboard": Variant("Flask-MonitoringDashboard, level 1, SQLite", "monitoring_dashboard"),
 }
-BUDGET = Budget(0.35)
-
-
-class _Round(Struct, frozen=True):
-    """What a worker prints; microseconds."""
-
-    added: float
-    bare_p50: float
-    bare_p99: float
-    p99: float
-    lost: int
-
-
-def measure_capture(*, quick: bool) -> list[Row]:
-    """Run every variant in a process of its own, one after the other, for several rounds."""
-    rounds, requests, pairs = (1, 200, 2) if quick else (5, 1_000, 12)
-    pythons: dict[str, Path] = {}
-    missing: dict[str, str] = {}
-    for variant in VARIANTS:
-        try:
-            pythons[variant] = peer_python(variant, install=not quick) if variant in PEERS else Path(sys.executable)
-        except PeerMissingError as error:
-            missing[variant] = str(error)
-    found: dict[str, list[_Round]] = {}
-    for _ in range(rounds):
-        for variant in [name for name in VARIANTS if name in pythons]:
-            try:
-                found.setdefault(variant, []).append(_run(pythons[variant], variant, requests, pairs))
-            except PeerMissingError as error:
-                missing[variant] = str(error)
-                del pythons[variant]
-    found = {variant: measured for variant, measured in found.items() if variant not in missing}
-    rows = [*_added(found), *_slowest(found)]
-    return rows + [Row(what=NAMES[variant], note=f"not run: {why}") for variant, why in missing.items()]
-
-
-def _run(python: Path, variant: str, requests: int, pairs: int) -> _Round:
-    command = [str(python), "-P", str(WORKER), variant, str(requests), str(pairs)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=WORKER_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        raise PeerMissingError(f"{NAMES[variant]} did not end within {WORKER_SECONDS} s") from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        if variant in PEERS:
-            raise PeerMissingError(f"it failed: {last}")
-        raise RuntimeError(f"The variant {variant} failed: {done.stderr}")
-    figures = next(line for line in done.stdout.splitlines() if line.startswith("{"))  # a peer may print, too
-    return msgspec.json.decode(figures, type=_Round)
-
-
-def _added(found: dict[str, list[_Round]]) -> list[Row]:
-    """Rows of added p50; the variants that have a budget stand beside the peer that it names."""
-    rows = []
-    pairs = [(variant, "limit") for variant in found if variant not in {"limit", "bare"}]
-    for variant, peer in (*pairs, *BUDGETED):
-        if variant in found and peer in found:
-            rows.append(
-                beside(
-                    f"Added p50: {NAMES[variant]}",
-                    [figures.added for figures in found[variant]],
-                    NAMES[peer],
-                    [figures.added for figures in found[peer]],
-                    unit="µs",
-                    budget=BUDGET if (variant, peer) in BUDGETED else None,
-                    note=_lost(found[variant]),
-                )
-            )
-    noise = median(figures.added for figures in found["bare"])
-    whole = median(figures.bare_p50 for figures in found["bare"])
-    return [
-        Row(what=f"Added p50: {NAMES['bare']}", figure=noise, unit="µs", peer="bare request", peer_figure=whole),
-        *rows,
-    ]
-
-
 BUDGETED = (
     ("metadata-null", "prometheus"),
     ("metadata-sqlite", "prometheus"),
     ("bodies-null", "moesif"),
     ("bodies-sqlite", "moesif"),
 )
+BUDGET = Budget(0.35)
+BARE = "the bare app in the same process"
 
 
-def _slowest(found: dict[str, list[_Round]]) -> list[Row]:
+class Round(Struct, frozen=True, kw_only=True):
+    """What a worker prints; times in microseconds. Nobody counts what the bare app records."""
+
+    added: float
+    added_cpu: float
+    bare_p50: float
+    bare_p99: float
+    p99: float
+    requests: int
+    recorded: int | None
+    paced_gap: float | None = None
+    paced_bare_p99: float | None = None
+    paced_p99: float | None = None
+
+
+def measure_capture(*, quick: bool) -> list[Row]:
+    """Run every variant in a process of its own, one after the other, for several rounds."""
+    rounds, requests, pairs = (1, 200, 2) if quick else (5, 1_000, 5)
+    pythons: dict[str, Path] = {}
+    missing: dict[str, str] = {}
+    for key, variant in VARIANTS.items():
+        try:
+            pythons[key] = _python(variant, install=not quick)
+        except PeerMissingError as error:
+            missing[key] = str(error)
+    found: dict[str, list[Round]] = {}
+    for _ in range(rounds):
+        for key in [key for key in VARIANTS if key in pythons]:
+            try:
+                found.setdefault(key, []).append(_run(pythons[key], key, requests, pairs))
+            except PeerMissingError as error:
+                missing[key] = str(error)
+                del pythons[key]
+    found = {key: measured for key, measured in found.items() if key not in missing}
+    rows = [*_added(found), *_slowest(found), *_slowest_paced(found)]
+    return rows + [Row(what=VARIANTS[key].name, note=f"not run: {why}") for key, why in missing.items()]
+
+
+def check(key: str, measured: Round) -> Round:
+    """Refuse the figures of a variant of which nothing reached the edge: doing nothing is fast.
+
+    Raises:
+        PeerMissingError: a peer recorded nothing.
+        RuntimeError: the bare app is recorded, or Tollkeeper records nothing.
+    """
+    if (key == "bare") != (measured.recorded is None):
+        raise RuntimeError(f"The variant {key} says that it recorded {measured.recorded} requests.")
+    if measured.recorded == 0:
+        if VARIANTS[key].environment:
+            raise PeerMissingError("it recorded nothing")
+        raise RuntimeError(f"The variant {key} recorded nothing.")
+    return measured
+
+
+def _python(variant: Variant, *, install: bool) -> Path:
+    return peer_python(variant.environment, install=install) if variant.environment else Path(sys.executable)
+
+
+def _run(python: Path, key: str, requests: int, pairs: int) -> Round:
+    paced = pairs if VARIANTS[key].paced else 0
+    command = [str(python), "-m", WORKER, key, str(requests), str(pairs), str(paced)]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WORKER_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise PeerMissingError(f"it did not end within {WORKER_SECONDS} s") from None
+    if done.returncode:
+        if VARIANTS[key].environment:
+            lines = done.stderr.strip().splitlines() or ["no message"]
+            raised = [line for line in lines if line.startswith("RuntimeError: ")]  # threads may complain after it
+            raise PeerMissingError(f"it failed: {(raised or lines)[-1].removeprefix('RuntimeError: ')}")
+        raise RuntimeError(f"The variant {key} failed: {done.stderr}")
+    figures = next(line for line in done.stdout.splitlines() if line.startswith("{"))  # a peer may print, too
+    return check(key, msgspec.json.decode(figures, type=Round))
+
+
+def _added(found: dict[str, list[Round]]) -> list[Row]:
+    """Rows of added p50; the variants that have a budget stand beside the peer that it names."""
+    rows = []
+    pairs = [(key, "limit") for key in found if key not in {"limit", "bare"}]
+    for key, peer in (*pairs, *BUDGETED):
+        if key in found and peer in found:
+            rows.append(
+                beside(
+                    f"Added p50: {VARIANTS[key].name}",
+                    [figures.added for figures in found[key]],
+                    VARIANTS[peer].name,
+                    [figures.added for figures in found[peer]],
+                    unit="µs",
+                    budget=BUDGET if (key, peer) in BUDGETED else None,
+                    note=_note(found[key]),
+                )
+            )
+    noise = median(figures.added for figures in found["bare"])
+    whole = median(figures.bare_p50 for figures in found["bare"])
+    bare = Row(
+        what=f"Added p50: {VARIANTS['bare'].name}",
+        figure=noise,
+        unit="µs",
+        peer="bare request",
+        peer_figure=whole,
+        note=_note(found["bare"]),
+    )
+    return [bare, *rows]
+
+
+def _slowest(found: dict[str, list[Round]]) -> list[Row]:
     """Rows of p99: the whole request, because added percentiles do not subtract."""
     return [
         beside(
-            f"p99 of a request: {NAMES[variant]}",
+            f"p99 back to back: {VARIANTS[key].name}",
             [figures.p99 for figures in rounds],
-            "the bare app in the same process",
+            BARE,
             [figures.bare_p99 for figures in rounds],
             unit="µs",
         )
-        for variant, rounds in found.items()
+        for key, rounds in found.items()
     ]
 
 
-def _lost(rounds: list[_Round]) -> str:
-    lost = sum(figures.lost for figures in rounds)
-    return f"{lost:,} events dropped" if lost else ""
+def _slowest_paced(found: dict[str, list[Round]]) -> list[Row]:
+    """Rows of p99 below saturation, from the arrival of the request."""
+    return [
+        beside(
+            f"p99 at half load: {VARIANTS[key].name}",
+            [figures.paced_p99 for figures in rounds if figures.paced_p99 is not None],
+            BARE,
+            [figures.paced_bare_p99 for figures in rounds if figures.paced_bare_p99 is not None],
+            unit="µs",
+            note=f"{median(1e6 / figures.paced_gap for figures in rounds if figures.paced_gap):,.0f} requests/s",
+        )
+        for key, rounds in found.items()
+        if VARIANTS[key].paced
+    ]
+
+
+def _note(rounds: list[Round]) -> str:
+    cpu = median(figures.added_cpu for figures in rounds)
+    requests = sum(figures.requests for figures in rounds)
+    lost = sum(figures.requests - figures.recorded for figures in rounds if figures.recorded is not None)
+    return f"{cpu:,.0f} µs of CPU with all threads" + (f"; {lost:,} of {requests:,} not recorded" if lost else "")

@@ -15,6 +15,7 @@ from flask import Flask, Response, abort, g, redirect, request, send_file, strea
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+import tollkeeper
 from tollkeeper.capture.wsgi import ENVIRON_KEY
 from tollkeeper.errors import ConfigurationError, SinkError
 from tollkeeper.events.event import Consumer, UsageEvent
@@ -38,6 +39,10 @@ def make_app(**config: object) -> Flask:
     @app.post("/echo")
     def echo() -> Response:
         return Response(request.get_data(), mimetype="application/json")
+
+    @app.post("/form")
+    def form() -> str:
+        return ",".join([*request.form, *request.files])
 
     @app.route("/slash/")
     def slash() -> str:
@@ -117,7 +122,7 @@ def watch() -> Iterator[Callable[..., Watched]]:
     for each in made:
         each.keeper.close(5)
         stats = each.keeper.stats()
-        assert stats.captured == stats.sent + stats.queued + sum(stats.dropped.values())
+        assert stats.captured == stats.sent + stats.queued + stats.excluded + sum(stats.dropped.values())
 
 
 Watch = Callable[..., Watched]
@@ -136,9 +141,9 @@ CASES = [
     ("/users/7", "GET", 200, "/users/{user_id}"),
     ("/users/7", "HEAD", 200, "/users/{user_id}"),
     ("/users/7", "OPTIONS", 200, "/users/{user_id}"),
-    ("/users/7", "DELETE", 405, "(unmatched)"),
+    ("/users/7", "DELETE", 405, "/users/{user_id}"),
     ("/nothing", "GET", 404, "(unmatched)"),
-    ("/slash", "GET", 308, "(unmatched)"),
+    ("/slash", "GET", 308, "/slash/"),
     ("/slash/", "GET", 200, "/slash/"),
     ("/teapot/a/b", "GET", 418, "/teapot/{rest}"),
     ("/boom", "GET", 500, "/boom"),
@@ -212,41 +217,129 @@ def test_duplicate_headers_are_kept_and_cookies_are_not(watch: Watch) -> None:
     assert watch().event("/away")["response"]["headers"]["Location"] == "/users/1?token=[REDACTED]"
 
 
-def test_bodies_that_are_not_kept(watch: Watch) -> None:
-    watched = watch(max_body_bytes=100)
-    large = json.dumps(["x" * 200]).encode()
-    for data, content_type in (
-        (large, "application/json"),
-        (b"{not json", "application/json"),
-        (b'{"a": 1}', "text/plain"),
-        (b"a=1&password=2", "application/x-www-form-urlencoded"),
-    ):
-        event = watched.event("/echo", "POST", data=data, content_type=content_type)
-        assert "body" not in event["request"]
-        assert event["request"]["content_length"] == len(data)
-        assert event["response"]["content_length"] == len(data)
-    assert "body" in watched.event("/echo", "POST", data=b"[1]", content_type="application/json")["request"]
+@pytest.mark.parametrize(
+    ("data", "content_type", "body"),
+    [
+        (b'{"a": 1}', "application/json", {"a": 1}),
+        (b"{not json", "application/json", "{not json"),
+        (b"a=1&password=2&a=3", "application/x-www-form-urlencoded", {"a": ["1", "3"], "password": "[REDACTED]"}),
+        (b"hello", "text/plain; charset=utf-8", "hello"),
+        (b"\x00\x01", "application/octet-stream", None),
+    ],
+)
+def test_bodies_that_are_kept(watch: Watch, data: bytes, content_type: str, body: object) -> None:
+    event = watch().event("/echo", "POST", data=data, content_type=content_type)
+    assert event["request"].get("body") == body
+    assert event["request"]["content_length"] == event["response"]["content_length"] == len(data)
+
+
+def test_a_large_body_is_cut_marked_and_counted_in_full(watch: Watch) -> None:
+    data = json.dumps({"id": 7, "text": "x" * 200, "password": "hunter2"}).encode()
+    event = watch(max_body_bytes=100).event("/echo", "POST", data=data, content_type="application/json")
+    for half in (event["request"], event["response"]):
+        assert (half["body"], half["body_truncated"], half["content_length"]) == ({"id": 7}, True, len(data))
+
+
+def test_of_multipart_only_names_types_and_sizes(watch: Watch) -> None:
+    data = {"note": "hunter2", "avatar": (io.BytesIO(b"x" * 5000), "a.png", "image/png")}
+    event = watch().event("/form", "POST", data=data)
+    assert "hunter2" not in json.dumps(event)
+    assert event["request"]["body"] == [
+        {"name": "note", "size": 7},
+        {"name": "avatar", "filename": "a.png", "content_type": "image/png", "size": 5000},
+    ]
+
+
+def test_content_types_to_keep_can_be_chosen(watch: Watch) -> None:
+    watched = watch(content_types=["text/csv"])
+    assert watched.event("/echo", "POST", data=b"a,b", content_type="text/csv")["request"]["body"] == "a,b"
+    assert "body" not in watched.event("/echo", "POST", json={})["request"]
 
 
 def test_a_body_of_unknown_length(watch: Watch) -> None:
-    watched = watch()
-    environ = EnvironBuilder("/echo", method="POST", content_type="application/json").get_environ()
-    environ |= {"wsgi.input": io.BytesIO(b'{"a": 1}'), "wsgi.input_terminated": True}
-    environ.pop("CONTENT_LENGTH", None)
-    run_wsgi_app(watched.app, environ, buffered=True)
-    event = watched.events()[-1].document()
-    assert event["request"]["body"] == {"a": 1}
-    assert "content_length" not in event["request"]
+    for capture in ("bodies", "metadata"):
+        watched = watch(capture=capture)
+        environ = EnvironBuilder("/echo", method="POST", content_type="application/json").get_environ()
+        environ |= {"wsgi.input": io.BytesIO(b'{"a": 1}'), "wsgi.input_terminated": True}
+        environ |= {"HTTP_TRANSFER_ENCODING": "chunked"}
+        environ.pop("CONTENT_LENGTH", None)
+        run_wsgi_app(watched.app, environ, buffered=True)
+        event = watched.events()[-1].document()
+        assert event["request"].get("body") == ({"a": 1} if capture == "bodies" else None)
+        assert event["request"]["content_length"] == 8
 
 
-def test_a_compressed_answer_has_no_body_to_show(watch: Watch) -> None:
+def test_a_compressed_answer_is_unpacked_to_be_shown(watch: Watch) -> None:
     app = make_app()
+    packed = gzip.compress(b'{"a": 1, "pin": 2}')
 
     @app.get("/packed")
-    def packed() -> Response:
-        return Response(gzip.compress(b"{}"), mimetype="application/json", headers={"Content-Encoding": "gzip"})
+    def answer_packed() -> Response:
+        return Response(packed, mimetype="application/json", headers={"Content-Encoding": "gzip"})
 
-    assert "body" not in watch(app).event("/packed")["response"]
+    response = watch(app).event("/packed")["response"]
+    assert (response["body"], response["content_length"]) == ({"a": 1, "pin": "[REDACTED]"}, len(packed))
+
+
+def test_a_sample_keeps_details_of_some_and_counts_all(watch: Watch) -> None:
+    watched = watch(sample=0.5)
+    for _ in range(100):
+        watched.open("/users/7")
+    events = [event.document() for event in watched.events()]
+    assert len(events) == 100
+    detailed = [event for event in events if "headers" in event["request"]]
+    assert 10 < len(detailed) < 90
+    assert all("body" in event["response"] for event in detailed)
+    assert all(event["route"] == "/users/{user_id}" for event in events)
+
+
+def test_what_is_excluded_is_counted_and_nothing_else(watch: Watch) -> None:
+    watched = watch(exclude=["/users/*", "OPTIONS", 404, lambda asked: asked.path == "/stream"])
+    for path, method in (("/users/7", "GET"), ("/slash/", "OPTIONS"), ("/none", "GET"), ("/stream", "GET")):
+        watched.open(path, method)
+    watched.open("/slash/")
+    assert [event.path for event in watched.events()] == ["/slash/"]
+    assert watched.keeper.stats().excluded == 4
+
+
+def test_a_view_can_say_more_of_its_request(watch: Watch) -> None:
+    app = make_app()
+
+    @app.get("/told")
+    def told() -> str:
+        tollkeeper.set_consumer("ann", label="Ann")
+        tollkeeper.set_units("2.5")
+        tollkeeper.track(model="large", pages=7, api_key="hunter2", odd=object)
+        exchange = tollkeeper.current()
+        assert exchange is not None
+        return exchange.id
+
+    @app.get("/skipped")
+    def skipped() -> str:
+        tollkeeper.skip()
+        tollkeeper.set_units(-1)
+        return ""
+
+    watched = watch(app, identify=lambda _: "nobody")
+    told_id = watched.open("/told").text
+    watched.open("/skipped")
+    (event,) = (event.document() for event in watched.events())
+    assert event["id"] == told_id
+    assert (event["consumer"], event["units"]) == ({"key": "ann", "label": "Ann"}, "2.5")
+    assert event["variables"] == {"model": "large", "pages": 7, "api_key": "[REDACTED]", "odd": "<class 'object'>"}
+    stats = watched.keeper.stats()
+    assert (stats.excluded, stats.errors) == (1, {"current": 1})
+    assert tollkeeper.current() is None
+    tollkeeper.track(nothing="happens here")
+
+
+def test_an_exception_has_type_message_and_traceback(watch: Watch) -> None:
+    for propagate in (False, True):
+        watched = watch(make_app(PROPAGATE_EXCEPTIONS=propagate))
+        answer(watched.app, "/boom")
+        error = watched.events()[0].document()["error"]
+        assert (error["type"], error["message"]) == ("ValueError", "boom")
+        assert 'raise ValueError("boom")' in error["traceback"]
 
 
 def test_the_sent_bytes_are_counted_to_where_the_client_went_away(watch: Watch) -> None:
@@ -370,7 +463,8 @@ def test_an_identify_that_fails_harms_nobody(watch: Watch, identify: Any, caplog
     for _ in range(3):
         assert watched.open("/users/1").status_code == 200
     assert [event.consumer for event in watched.events()] == [None] * 3
-    assert sum("'consumer'" in record.getMessage() for record in caplog.records) == 1
+    assert watched.keeper.stats().errors == {"identify": 3, "api": 3}
+    assert sum("'identify'" in record.getMessage() for record in caplog.records) == 1
 
 
 def test_an_identify_that_sleeps_holds_up_no_other_request(watch: Watch) -> None:
@@ -413,19 +507,17 @@ def test_our_own_faults_are_counted_and_harm_nobody(watch: Watch, monkeypatch: p
 
     expected = answer(make_app(), "/users/1")
     for name in (
-        "tollkeeper.capture.wsgi._read",
-        "tollkeeper.capture.wsgi._Watch._started",
-        "tollkeeper.capture.wsgi.ResponseBody",
+        "tollkeeper.capture.wsgi.note_environ",
+        "tollkeeper.capture.wsgi.keep_answer",
+        "tollkeeper.capture.wsgi._Watch._saw",
         "tollkeeper.capture.exchange.Exchange.weight",
         "tollkeeper.capture.recorder.Queue.put",
-        "tollkeeper.flask.Tollkeeper._matched",
+        "tollkeeper.flask._name_route",
         "tollkeeper.flask._template",
-        "tollkeeper.capture.document.new_id",
+        "tollkeeper.capture.document._event",
     ):
         with monkeypatch.context() as patch:
             patch.setattr(name, fault)
-            if name.endswith("new_id"):
-                patch.setattr("tollkeeper.capture.document._event", fault)
             watched = watch()
             assert answer(watched.app, "/users/1") == expected, name
             assert watched.keeper.flush(5)
@@ -437,7 +529,7 @@ def test_a_fault_of_ours_while_the_host_fails_changes_nothing(watch: Watch, monk
         raise RuntimeError("planted")
 
     expected = answer(make_app(), "/boom")
-    monkeypatch.setattr("tollkeeper.flask.error_text", fault)
+    monkeypatch.setattr("tollkeeper.capture.exchange.note_failure", fault)
     watched = watch()
     assert answer(watched.app, "/boom") == expected
     assert watched.events()[0].status_code == 500

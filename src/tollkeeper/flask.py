@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import flask
+from flask.globals import request_ctx
 from flask.signals import got_request_exception, request_finished
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import RequestRedirect
+from werkzeug.routing.exceptions import RoutingException
 
-from tollkeeper.capture.exchange import error_text
-from tollkeeper.capture.identify import as_consumer
-from tollkeeper.capture.queue import QueueLimits, Stats
-from tollkeeper.capture.recorder import CaptureOptions, Level, Recorder
+from tollkeeper.capture.asking import ask
 from tollkeeper.capture.wsgi import ENVIRON_KEY, WSGIObserver
-from tollkeeper.errors import ConfigurationError
-from tollkeeper.settings import SETTINGS, Settings, load_settings
-from tollkeeper.sinks.url import sink_from_url
+from tollkeeper.door import Door
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from _typeshed.wsgi import WSGIEnvironment
 
     from tollkeeper.capture.exchange import Exchange
-    from tollkeeper.events.event import Consumer
+    from tollkeeper.capture.options import Options
     from tollkeeper.sinks.base import Sink
-
-    Identify = Callable[[flask.Request], Consumer | Mapping[str, object] | str | None]
-    Described = str | Callable[[flask.Request], str | None] | None
 
 __all__ = ["Tollkeeper"]
 
@@ -38,41 +35,22 @@ _logger = logging.getLogger("tollkeeper")
 _variable = re.compile(r"<(?:[a-zA-Z_]\w*(?:\(.*?\))?:)?([a-zA-Z_]\w*)>")
 
 
-class Tollkeeper:
+class Tollkeeper(Door):
     """Records the requests of Flask apps into a sink, without ever raising into a request or changing a response.
 
     ``sink`` is a URL or a Sink; without it, ``TOLLKEEPER_SINK`` of the app's config or of the environment; with none
-    of them a warning is logged once and nothing is recorded. ``identify`` gets the request when its answer is ready, in
-    its context, and returns None, a key, a dict with ``key``, ``label``, ``email``, ``group``, or a Consumer. ``api``
-    and ``api_version`` are texts or functions of the request. The app's config may hold any ``TOLLKEEPER_*`` setting.
+    of them a warning is logged once and nothing is recorded. ``options`` are those of every door; the functions among
+    them get the ``flask.Request`` when its answer is ready, in its context. The app's config may hold any
+    ``TOLLKEEPER_*`` setting.
 
     Raises:
         ConfigurationError: at set-up only, when an argument, a setting or the sink's URL is wrong.
     """
 
     def __init__(
-        self,
-        app: flask.Flask | None = None,
-        *,
-        sink: str | Sink | None = None,
-        identify: Identify | None = None,
-        capture: Level = "bodies",
-        max_body_bytes: int = 16 * 2**10,
-        source: str | None = None,
-        api: Described = None,
-        api_version: Described = None,
-        deny: tuple[str, ...] = (),
-        trust_proxy: bool = False,
+        self, app: flask.Flask | None = None, *, sink: str | Sink | None = None, **options: Unpack[Options]
     ) -> None:
-        if capture not in {"metadata", "headers", "bodies"}:
-            raise ConfigurationError(f"capture is {capture!r}: make it 'metadata', 'headers' or 'bodies'.")
-        self._options = CaptureOptions(
-            level=capture, max_body_bytes=max_body_bytes, deny=tuple(deny), trust_proxy=trust_proxy
-        )
-        self._asked = {"consumer": identify, "api": api, "api_version": api_version}
-        self._source = source
-        self._recorder: Recorder | None = None
-        self.sink: Sink | str | None = sink
+        super().__init__(sink, options)
         if app is not None:
             self.init_app(app)
 
@@ -85,52 +63,29 @@ class Tollkeeper:
                 self._recorder, self.sink = present._recorder, present.sink  # noqa: SLF001 - the same class
             return
         app.extensions[EXTENSION] = self
-        recorder = self._recorder or self._record(app)
+        recorder = self._open(app.config)
         if recorder is None:
             return
-        self._recorder = recorder
         app.wsgi_app = WSGIObserver(  # type: ignore[method-assign]  # how Flask takes a middleware
-            app.wsgi_app, recorder, self._source or app.name, self._matched
+            app.wsgi_app, recorder, self._options.source or app.name, _name_route
         )
         got_request_exception.connect(self._failed, app)
-        if any(callable(asked) for asked in self._asked.values()):
+        if self._options.asked:
             request_finished.connect(self._finished, app)
 
-    def flush(self, timeout: float | None = None) -> bool:
-        """Wait until the requests so far have been delivered; False when some still wait after ``timeout`` seconds."""
-        return self._recorder is None or self._recorder.flush(timeout)
-
-    def close(self, timeout: float | None = None) -> bool:
-        """Deliver what waits and stop; the exit of the process does it too. False when something was lost by that."""
-        return self._recorder is None or self._recorder.close(timeout)
-
-    def stats(self) -> Stats:
-        """Count what this process captured, and what became of it."""
-        return Stats() if self._recorder is None else self._recorder.stats()
-
-    def _record(self, app: flask.Flask) -> Recorder | None:
-        settings = load_settings(**{row.name: app.config.get(row.variable) for row in SETTINGS})
-        sink = self.sink or settings.sink
-        if not sink:
-            _logger.warning("Tollkeeper records nothing: give it a sink, or set TOLLKEEPER_SINK=sqlite:///usage.db.")
-            return None
-        self.sink = sink_from_url(sink, token=settings.token) if isinstance(sink, str) else sink
-        return Recorder(self.sink.send, self.sink.close, self._options, _limits(settings))
-
-    def _matched(self, exchange: Exchange, environ: WSGIEnvironment) -> None:
-        rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
-        if rule is not None:
-            exchange.route = environ.get("SCRIPT_NAME", "") + _template(rule.rule)
-        for name in ("api", "api_version"):
-            asked = self._asked[name]
-            if asked is not None and not callable(asked):
-                setattr(exchange, name, asked)
-
     def _failed(self, _app: flask.Flask, *, exception: BaseException, **_: Any) -> None:
-        self._guarded(lambda exchange: self._note(exchange, exception))
+        def step(exchange: Exchange) -> None:
+            exchange.fail(exception)
+            _name_route(exchange, flask.request.environ)
+            self._ask(exchange)
+
+        self._guarded(step)
 
     def _finished(self, _app: flask.Flask, **_: Any) -> None:
         self._guarded(self._ask)
+
+    def _ask(self, exchange: Exchange) -> None:
+        ask(exchange, flask.request.environ["werkzeug.request"], self._options)
 
     def _guarded(self, step: Callable[[Exchange], None]) -> None:
         try:
@@ -139,38 +94,28 @@ class Tollkeeper:
                 step(exchange)
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the host
             if self._recorder is not None:
-                self._recorder.log.tell("signal", "Tollkeeper could not complete an event.", error=error)
-
-    def _note(self, exchange: Exchange, exception: BaseException) -> None:
-        exchange.exception = error_text(exception)
-        self._matched(exchange, flask.request.environ)
-        self._ask(exchange)
-
-    def _ask(self, exchange: Exchange) -> None:
-        """Ask the functions of the host, once a request, while its context is there; what they raise is logged."""
-        recorder = self._recorder
-        if exchange.identified or recorder is None:
-            return
-        request = flask.request.environ["werkzeug.request"]
-        for name, asked in self._asked.items():
-            if not callable(asked):
-                continue
-            exchange.identified = exchange.identified or name == "consumer"
-            try:
-                answer = asked(request)
-                setattr(exchange, name, as_consumer(answer) if name == "consumer" else answer)
-            except Exception as error:  # noqa: BLE001 - the host's function may do anything but harm the request
-                recorder.log.tell(name, "Tollkeeper: the function for %r failed.", name, error=error)
+                self._recorder.trouble(error)
 
 
-def _limits(settings: Settings) -> QueueLimits:
-    return QueueLimits(
-        events=settings.queue_events,
-        bytes=settings.queue_bytes,
-        batch_events=settings.batch_events,
-        flush_seconds=settings.flush_seconds,
-        shutdown_seconds=settings.shutdown_seconds,
-    )
+def _name_route(exchange: Exchange, environ: WSGIEnvironment) -> None:
+    request = environ.get("werkzeug.request")
+    rule = getattr(request, "url_rule", None)
+    if rule is None and isinstance(getattr(request, "routing_exception", None), MethodNotAllowed | RequestRedirect):
+        rule = _nearest_rule()
+    if rule is not None:
+        exchange.route = _template(rule.rule)
+
+
+def _nearest_rule() -> Any:
+    """The rule of a path that was found, though not for this method, or not without its slash; None without one."""
+    adapter = request_ctx.url_adapter if flask.has_request_context() else None
+    if adapter is None:
+        return None
+    for path in (adapter.path_info, f"{adapter.path_info}/"):
+        for method in adapter.allowed_methods(path):
+            with suppress(HTTPException, RoutingException):
+                return adapter.match(path, method, return_rule=True)[0]
+    return None
 
 
 @lru_cache(maxsize=4096)

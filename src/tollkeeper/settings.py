@@ -47,6 +47,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     batch_events: Annotated[Positive, _help("Captured events that leave in one batch at most.")] = 500
     flush_seconds: Annotated[float, Meta(gt=0), _help("Seconds that a captured event waits for company at most.")] = 1.0
     shutdown_seconds: Annotated[float, Meta(ge=0), _help("Seconds that the exit of the app waits for the queue.")] = 5.0
+    spool: Annotated[str, _help("Folder in which captured events wait on disk until the sink has taken them.")] = ""
+    spool_bytes: Annotated[Positive, _help("Bytes that the spool holds at most; more events are dropped, counted.")] = (
+        2**30
+    )
+    spool_seconds: Annotated[
+        float, Meta(gt=0), _help("Seconds until a captured event is in the spool, at most: what a kill -9 can lose.")
+    ] = 0.2
     max_body_bytes: Annotated[Positive, _help("Size of an ingest request at most, unpacked, in bytes.")] = 16 * 2**20
     max_batch_events: Annotated[Positive, _help("Events in an ingest request at most.")] = 10_000
     max_event_bytes: Annotated[Positive, _help("Size of one event at most, in bytes.")] = 256 * 2**10

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks.capture_peers import PEERS
+from benchmarks.memory import STATM, measure_memory
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +26,26 @@ def test_quick_capture_measures_ours_and_says_which_peers_are_missing(tmp_path: 
     done = run(tmp_path, "--quick", "--only", "capture")
     assert done.returncode == 0, done.stderr
     assert "Added p50: Tollkeeper, metadata, SQLite" in done.stdout
-    assert done.stdout.count("not run: not installed yet") == 3
+    assert "p99 back to back: Tollkeeper, metadata, SQLite" in done.stdout
+    assert "p99 at half load: Tollkeeper, metadata, SQLite" in done.stdout
+    assert "not recorded" not in done.stdout
+    assert done.stdout.count("not run: not installed yet") == len(PEERS)
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="memory is read from /proc, which is not here")
+def test_quick_memory_tells_what_is_recorded_and_what_is_not(tmp_path: Path) -> None:
+    done = run(tmp_path, "--quick", "--only", "memory")
+    assert done.returncode == 0, done.stderr
+    assert "Memory after 5,000 requests: the bare app" in done.stdout
+    assert "5,000 of them recorded" in done.stdout
+    assert " 0 of them recorded" in done.stdout
+
+
+def test_without_proc_memory_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.memory.STATM", Path("nowhere"))
+    rows = measure_memory(quick=True)
+    assert len(rows) == 3
+    assert all(row.note.startswith("not run: ") for row in rows)
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk (apt-get install wrk)")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tollkeeper.capture.log import QuietLog
 from tollkeeper.capture.queue import Queue, QueueLimits
 from tollkeeper.errors import SinkError
 from tollkeeper.events.event import UsageEvent
@@ -49,13 +50,14 @@ class Collected:
 
 @contextmanager
 def queue(send: Send, close: Callable[[], None] = lambda: None, **limits: Any) -> Iterator[Queue[int]]:
-    made = Queue(build, send, close, QueueLimits(**({"flush_seconds": 0.02, "backoff_seconds": 0.01} | limits)))
+    wanted = QueueLimits(**({"flush_seconds": 0.02, "backoff_seconds": 0.01} | limits))
+    made = Queue(build, send, close, wanted, QuietLog())
     try:
         yield made
     finally:
         made.close(2)
         stats = made.stats()
-        assert stats.captured == stats.sent + stats.queued + sum(stats.dropped.values())
+        assert stats.captured == stats.sent + stats.queued + stats.excluded + sum(stats.dropped.values())
 
 
 def wait_for(condition: Callable[[], object]) -> None:

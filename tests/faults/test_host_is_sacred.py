@@ -1,159 +1,27 @@
-"""Real servers, forks and ends of processes: the host answers as ever, and each of its requests is recorded once."""
+"""The end of a process, however it comes: what waits is sent, the exit is not held up, and stderr stays clean."""
 
 from __future__ import annotations
 
-import http.client
-import json
-import os
-import signal
-import socket
-import sqlite3
-import subprocess
-import sys
-import textwrap
 import time
 from collections import Counter
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support.hosts import paths, run_script
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-APP = """
-import os, time
-from flask import Flask, Response, send_file
-from tollkeeper.flask import Tollkeeper
-
-app = Flask("shop")
-
-@app.get("/users/<int:id>")
-def user(id):
-    return {"id": id, "pid": os.getpid()}
-
-@app.get("/stream")
-def stream():
-    def chunks():
-        for n in range(3):
-            yield f"{n} "
-            time.sleep(0.1)
-    return Response(chunks())
-
-@app.get("/file")
-def file():
-    return send_file(__file__, mimetype="text/plain")
-
-@app.get("/boom")
-def boom():
-    raise ValueError("boom")
-
-keeper = Tollkeeper(app)
-"""
+pytestmark = pytest.mark.timeout(90)
 
 
-def rows(path: Path, query: str) -> list[tuple[object, ...]]:
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute(query).fetchall()
-    finally:
-        connection.close()
-
-
-def environment(tmp_path: Path) -> dict[str, str]:
-    return os.environ | {"TOLLKEEPER_SINK": f"sqlite:///{tmp_path}/usage.db", "PYTHONPATH": str(tmp_path)}
-
-
-@contextmanager
-def gunicorn(tmp_path: Path, *options: str) -> Iterator[int]:
-    (tmp_path / "shop.py").write_text(APP)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--no-control-socket", *options, "shop:app"]
-    with (tmp_path / "log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=tmp_path, env=environment(tmp_path), stdout=log, stderr=log)
-    try:
-        until = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert server.poll() is None, (tmp_path / "log").read_text()
-                assert time.monotonic() < until
-                time.sleep(0.05)
-        yield port
-    finally:
-        server.send_signal(signal.SIGTERM)
-        try:
-            server.wait(20)
-        finally:
-            server.kill()
-
-
-def get(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request(method, path)
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
-
-
-@pytest.mark.parametrize("options", [["--preload", "-w", "2"], ["-w", "2"], ["--preload", "-w", "2", "--threads", "4"]])
-def test_gunicorn_loses_nothing_and_counts_nothing_twice(tmp_path: Path, options: list[str]) -> None:
-    with gunicorn(tmp_path, *options) as port:
-        pids = Counter(json.loads(get(port, f"/users/{number}")[1])["pid"] for number in range(300))
-        assert get(port, "/stream") == (200, b"0 1 2 ")
-        assert get(port, "/file") == (200, APP.encode())
-        assert get(port, "/file", "HEAD") == (200, b"")
-        assert get(port, "/boom")[0] == 500
-        assert get(port, "/nothing")[0] == 404
-    found = rows(
-        tmp_path / "usage.db", "SELECT route, status_code, count(*) FROM usage_events GROUP BY 1, 2 ORDER BY 1, 2"
-    )
-    assert found == [
-        ("(unmatched)", 404, 1),
-        ("/boom", 500, 1),
-        ("/file", 200, 2),
-        ("/stream", 200, 1),
-        ("/users/{id}", 200, 300),
-    ], (tmp_path / "log").read_text()
-    assert sum(pids.values()) == 300
-    (((elapsed,),)) = rows(tmp_path / "usage.db", "SELECT elapsed_time FROM usage_events WHERE route = '/stream'")
-    assert isinstance(elapsed, float)
-    assert 0.3 <= elapsed < 5
-    sizes = (
-        "SELECT json_extract(document, '$.response.content_length') FROM usage_events WHERE route = '/file' ORDER BY 1"
-    )
-    assert rows(tmp_path / "usage.db", sizes) == [(0,), (len(APP),)]
-
-
-def run(tmp_path: Path, script: str) -> str:
-    (tmp_path / "shop.py").write_text(APP)
-    (tmp_path / "script.py").write_text(textwrap.dedent(script))
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning:multiprocessing", "script.py"],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def paths(tmp_path: Path) -> Counter[object]:
-    return Counter(path for (path,) in rows(tmp_path / "usage.db", "SELECT path FROM usage_events"))
+def users(*numbers: int) -> Counter[str]:
+    return Counter(f"/users/{number}" for number in numbers)
 
 
 def test_what_waits_is_sent_when_the_interpreter_ends(tmp_path: Path) -> None:
-    run(
+    run_script(
         tmp_path,
         """
         from shop import app
@@ -162,101 +30,158 @@ def test_what_waits_is_sent_when_the_interpreter_ends(tmp_path: Path) -> None:
             client.get(f"/users/{number}", buffered=True)
         """,
     )
-    assert paths(tmp_path) == Counter(f"/users/{number}" for number in range(50))
+    assert paths(tmp_path) == users(*range(50))
     assert not (tmp_path / "usage.db-wal").exists()  # and the file was closed in good order
 
 
-def test_an_exit_by_an_exception_sends_what_waits_too(tmp_path: Path) -> None:
-    run(
+@pytest.mark.parametrize(
+    ("end", "code", "said"),
+    [
+        ("sys.exit(0)", 0, ""),
+        ("sys.exit('bye')", 1, "bye\n"),
+        ("os.kill(os.getpid(), signal.SIGINT)", -2, None),
+        ("1 / 0", 1, None),
+    ],
+    ids=["exit", "exit with a word", "Ctrl-C", "an error"],
+)
+def test_an_exit_by_an_exception_sends_what_waits_too(tmp_path: Path, end: str, code: int, said: str | None) -> None:
+    script = f"""
+        import os, signal, sys
+        from shop import app
+        app.test_client().get("/users/1", buffered=True)
+        {end}
+        """
+    run_script(tmp_path, script, code=code, errors=said)
+    assert paths(tmp_path) == users(1)
+
+
+def test_an_exit_in_a_request_is_the_hosts_and_is_recorded(tmp_path: Path) -> None:
+    run_script(
         tmp_path,
         """
         import sys
         from shop import app
-        app.test_client().get("/users/1", buffered=True)
-        sys.exit(0)
+        app.add_url_rule("/users/<int:id>/exit", "exit", lambda id: sys.exit(7))
+        app.test_client().get("/users/1/exit")
         """,
+        code=7,
     )
-    assert paths(tmp_path) == Counter(["/users/1"])
+    assert paths(tmp_path) == Counter(["/users/1/exit"])
 
 
-def test_a_sink_that_hangs_holds_up_the_exit_no_longer_than_it_may(tmp_path: Path) -> None:
-    began = time.monotonic()
-    output = run(
+def test_what_comes_in_the_last_moment_is_sent_or_counted(tmp_path: Path) -> None:
+    output = run_script(
         tmp_path,
         """
-        import logging, sys, threading, time
+        import atexit, logging, sys, threading, time
+        logging.basicConfig(stream=sys.stdout)
+        atexit.register(lambda: print(keeper.stats()))
+        atexit.register(lambda: client.get("/users/4", buffered=True))  # after ours, as the last comes first
+        from shop import app, keeper
+        client = app.test_client()
+        atexit.register(lambda: client.get("/users/3", buffered=True))  # before ours
+        client.get("/users/1", buffered=True)
+
+        def outlive():
+            time.sleep(0.2)
+            app.test_client().get("/users/2", buffered=True)
+
+        threading.Thread(target=outlive).start()
+        """,
+    )
+    assert paths(tmp_path) == users(1, 2, 3)
+    assert "captured=4, sent=3, queued=0" in output
+    assert "dropped={'closed': 1}" in output
+
+
+def test_the_very_first_request_may_come_at_exit(tmp_path: Path) -> None:
+    run_script(
+        tmp_path,
+        """
+        import atexit
+        from shop import app
+        atexit.register(lambda: app.test_client().get("/users/1", buffered=True))
+        """,
+    )
+    assert paths(tmp_path) == users(1)
+
+
+def test_without_a_thread_to_send_it_is_sent_at_exit(tmp_path: Path) -> None:
+    output = run_script(
+        tmp_path,
+        """
+        import logging, sys, threading
+        logging.basicConfig(stream=sys.stdout)
+        from shop import app
+
+        def start(thread):
+            raise RuntimeError("can't start new thread")
+
+        threading.Thread.start = start
+        for number in range(3):
+            app.test_client().get(f"/users/{number}", buffered=True)
+        """,
+    )
+    assert paths(tmp_path) == users(0, 1, 2)
+    assert output.count("Tollkeeper cannot start its thread") == 1
+
+
+def test_daemon_threads_that_go_on_while_the_interpreter_ends_harm_nobody(tmp_path: Path) -> None:
+    output = run_script(
+        tmp_path,
+        """
+        import atexit, itertools, logging, sys, threading, time
+        logging.basicConfig(stream=sys.stdout)
+
+        def tell():
+            stats = keeper.stats()
+            assert stats.captured == stats.sent + stats.dropped.get("closed", 0), stats
+            print("sent", stats.sent)
+
+        atexit.register(tell)  # before ours, to be called after it
+        from shop import app, keeper
+
+        def ask():
+            client = app.test_client()
+            for number in itertools.count():
+                client.get(f"/users/{number}", buffered=True)
+
+        for _ in range(3):
+            threading.Thread(target=ask, daemon=True).start()
+        time.sleep(0.3)
+        """,
+    )
+    sent = int(output.rpartition("sent ")[2])
+    assert sum(paths(tmp_path).values()) == sent > 0
+
+
+@pytest.mark.parametrize("sink", ["hangs", "refuses", "is not there"])
+def test_a_sink_that_takes_nothing_holds_up_the_exit_no_longer_than_it_may(tmp_path: Path, sink: str) -> None:
+    began = time.monotonic()
+    output = run_script(
+        tmp_path,
+        f"""
+        import logging, sys, time
         logging.basicConfig(stream=sys.stdout)
         from flask import Flask
+        from tollkeeper.errors import SinkError
         from tollkeeper.flask import Tollkeeper
 
-        class Hanging:
+        class Sink:
             def send(self, events):
-                time.sleep(60)
+                if {sink!r} == "hangs":
+                    time.sleep(60)
+                raise SinkError("no", retry_after=60)
+
             def close(self):
                 pass
 
         app = Flask("x")
-        app.config["TOLLKEEPER_SHUTDOWN_SECONDS"] = 0.5
-        Tollkeeper(app, sink=Hanging())
-        app.test_client().get("/", buffered=True)
+        app.config.update(TOLLKEEPER_SHUTDOWN_SECONDS=0.5, TOLLKEEPER_BATCH_EVENTS=2)
+        Tollkeeper(app, sink="http://127.0.0.1:9" if {sink!r} == "is not there" else Sink())
+        for _ in range(5):
+            app.test_client().get("/", buffered=True)
         """,
     )
-    assert time.monotonic() - began < 20
-    assert "lost 1 events" in output
-
-
-def test_after_a_fork_parent_and_child_each_send_their_own_once(tmp_path: Path) -> None:
-    run(
-        tmp_path,
-        """
-        import os, time, warnings
-        warnings.simplefilter("ignore", DeprecationWarning)  # that forks and threads may not mix is the point
-        from shop import app, keeper
-        client = app.test_client()
-        children = []
-        for number in range(200):
-            client.get(f"/users/{number}", buffered=True)
-            if number % 20 == 10:  # events wait, or are on their way, at the moment of the fork
-                if number % 40 == 10:
-                    keeper.flush(5)
-                child = os.fork()
-                if child == 0:
-                    assert keeper.stats().captured == 0
-                    for mine in range(5):
-                        client.get(f"/users/{1000 * os.getppid() + 10 * number + mine}", buffered=True)
-                    done = keeper.flush(10) and keeper.stats().sent == 5 and keeper.close(5)
-                    os._exit(0 if done else 1)
-                children.append(child)
-        assert all(os.waitpid(child, 0)[1] == 0 for child in children)
-        assert keeper.close(10)
-        assert keeper.stats().sent == 200, keeper.stats()
-        """,
-    )
-    found = paths(tmp_path)
-    assert len(found) == 250
-    assert set(found.values()) == {1}
-
-
-def test_children_of_multiprocessing_send_before_they_end(tmp_path: Path) -> None:
-    run(
-        tmp_path,
-        """
-        import multiprocessing, warnings
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from shop import app
-
-        def work(number):
-            app.test_client().get(f"/users/{number}", buffered=True)
-
-        if __name__ == "__main__":
-            app.test_client().get("/users/99", buffered=True)
-            context = multiprocessing.get_context("fork")
-            workers = [context.Process(target=work, args=(number,)) for number in range(4)]
-            for worker in workers:
-                worker.start()
-            for worker in workers:
-                worker.join(30)
-            assert [worker.exitcode for worker in workers] == [0] * 4
-        """,
-    )
-    assert paths(tmp_path) == Counter([*(f"/users/{number}" for number in range(4)), "/users/99"])
+    assert time.monotonic() - began < 20  # a third of what the sink would like
+    assert "lost 5 events" in output

@@ -34,7 +34,8 @@ import tollkeeper.settings, tollkeeper.errors
 """
 CAPTURE = """
 import sqlite3
-from tollkeeper.capture.recorder import CaptureOptions, Recorder
+from tollkeeper.capture.options import CaptureOptions
+from tollkeeper.capture.recorder import Recorder
 from tollkeeper.capture.queue import QueueLimits
 from tollkeeper.capture.wsgi import WSGIObserver
 from tollkeeper.sinks.url import sink_from_url

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tollkeeper.capture.log import QuietLog
 from tollkeeper.capture.queue import Queue, QueueLimits
 from tollkeeper.errors import SinkError
 from tollkeeper.events.event import UsageEvent
@@ -293,7 +294,7 @@ def test_a_service_that_fails_in_every_way_gets_each_event_once(service: Service
     service.largest, service.losing = 40, 5
     service.replies = [(500, {}, b""), (429, {"Retry-After": "0"}, b""), (200, {}, b"nonsense"), lambda: None]
     limits = QueueLimits(batch_events=90, flush_seconds=0.01, backoff_seconds=0.01)
-    queue: Queue[UsageEvent] = Queue(lambda event: event, sink.send, sink.close, limits)
+    queue: Queue[UsageEvent] = Queue(lambda event: event, sink.send, sink.close, limits, QuietLog())
     for event in events(1000):
         queue.put(event, 1)
     assert queue.close(20)

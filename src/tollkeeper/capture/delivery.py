@@ -21,24 +21,30 @@ Item = TypeVar("Item")
 BACKOFF_CAP_SECONDS = 30.0
 RETRY_AFTER_CAP_SECONDS = 300.0
 MAX_SURPRISES = 3
-SLICE_SECONDS = 0.001
 
 
 def build_each(
-    build: Callable[[Item], UsageEvent], items: Iterable[Item], breathe: Callable[[], None], log: QuietLog
-) -> list[UsageEvent]:
-    """Build the event of each item, without those that cannot be built; calls ``breathe`` about once a millisecond."""
+    build: Callable[[Item], UsageEvent | None], items: Iterable[Item], pause: Callable[[float], float], log: QuietLog
+) -> tuple[list[UsageEvent], int]:
+    """Build the event of each item that has one, and count those that are to be left out.
+
+    An item that cannot be built is in neither. Only one thread runs Python at a time: ``pause(began)`` lets the others
+    run when it is their turn, and returns since when this one has been running.
+    """
     events = []
+    excluded = 0
     began = time.perf_counter()
     for item in items:
         try:
-            events.append(build(item))
+            event = build(item)
+            if event is None:
+                excluded += 1
+            else:
+                events.append(event)
         except Exception as error:  # noqa: BLE001 - whatever a request of the host may hold
             log.tell("error", "Tollkeeper could not make an event of a request.", error=error)
-        if time.perf_counter() - began > SLICE_SECONDS:
-            breathe()
-            began = time.perf_counter()
-    return events
+        began = pause(began)
+    return events, excluded
 
 
 def send_until_taken(

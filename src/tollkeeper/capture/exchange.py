@@ -2,106 +2,177 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tollkeeper.capture.failure import Failure, note_failure
+from tollkeeper.capture.identify import as_consumer
+from tollkeeper.events.ids import new_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tollkeeper.capture.log import QuietLog
     from tollkeeper.events.event import Consumer
 
-__all__ = ["Exchange", "error_text"]
+__all__ = ["Exchange", "RequestFacts"]
 
 # An Exchange, its strings' headers and its place in the queue, by sys.getsizeof: bounds the queue, needs no precision.
 FIXED_WEIGHT = 1024
-MAX_ERROR_CHARS = 8192
+MAX_UNITS = Decimal(10**6)
+MICRO = Decimal(1).scaleb(-6)
+MAX_VARIABLE_BYTES = 16 * 2**10
 
 Headers = list[tuple[str, str]]
+
+
+class RequestFacts(Struct, kw_only=True, gc=False):
+    """The request as every protocol can tell it.
+
+    ``path`` is percent-decoded, as bytes, with the prefix ``mount`` under which the app is mounted. ``api_key`` and
+    ``authorization`` are secrets: they leave the process only as a fingerprint and a scheme. ``forwarded`` is the
+    client's address in the words of a proxy, to be believed only when the app says so.
+    """
+
+    method: str
+    path: bytes
+    mount: str = ""
+    scheme: str = "http"
+    host: str = ""
+    query: str = ""
+    peer: str | None = None
+    forwarded: str | None = None
+    referer: str | None = None
+    origin: str | None = None
+    user_agent: str | None = None
+    authorization: str | None = None
+    api_key: str | None = None
+    content_type: str = ""
+    content_length: int | None = None
+    headers: Headers | None = None
 
 
 class Exchange:
     """One request and its answer; a door fills it in on the request's thread and hands it over once.
 
-    ``path`` is the percent-decoded path as bytes, prefix of the mount included; ``route`` is a template
-    (``/users/{id}``) or None when nothing matched. ``started`` and ``elapsed`` are seconds of ``perf_counter``,
-    ``time`` is POSIX. ``headers`` and bodies stay None unless they are to be kept. ``api_key`` and
-    ``authorization`` are secrets: they leave here only as a fingerprint and a scheme.
-    ``identified`` says that the host's own ``identify`` decided, so that no default applies.
+    ``read(exchange)`` gives the facts of the request later, off its thread, from what the protocol ``noted``: a tuple
+    of texts, and ``request_headers`` where headers are kept. ``started`` is seconds of ``perf_counter``, ``time`` is
+    POSIX; ``elapsed`` and ``first_byte`` are seconds from ``started``. ``detailed`` says that headers and bodies are
+    kept, of a body its beginning (of multipart a summary), while ``size`` counts all of it. ``status`` is a number or a
+    status line. ``route`` is a template (``/users/{id}``) below the mount, or None when nothing matched.
+    ``identified`` says that the host decided who called, so that no default applies. ``outer`` is the exchange of the
+    app that this one is mounted in. Once ``finished``, nothing changes it any more.
     """
 
-    __slots__ = (
-        "api",
-        "api_key",
-        "api_version",
-        "authorization",
-        "body",
-        "consumer",
-        "content_length",
-        "content_type",
-        "elapsed",
-        "exception",
-        "headers",
-        "host",
-        "identified",
-        "method",
-        "origin",
-        "path",
-        "peer",
-        "query",
-        "referer",
-        "response_body",
-        "response_headers",
-        "response_size",
-        "response_type",
-        "route",
-        "scheme",
-        "source",
-        "started",
-        "status",
-        "time",
-        "user_agent",
-    )
+    # Defaults of the class, so that making one sets only what is not.
+    elapsed: float = 0.0
+    first_byte: float | None = None
+    detailed: bool = False
+    request_headers: Sequence[tuple[Any, Any]] = ()
+    request_body: bytes | list[dict[str, object]] | None = None
+    request_size: int | None = None
+    status: int | str = 500  # what a server answers when the app raises before it has said anything
+    response_headers: Sequence[tuple[Any, Any]] = ()
+    response_body: bytes | None = None
+    response_size: int | None = None
+    route: str | None = None
+    failure: Failure | None = None
+    identified: bool = False
+    consumer: Consumer | None = None
+    api: str | None = None
+    api_version: str | None = None
+    units: Decimal | None = None
+    variables: dict[str, Any] | None = None
+    skipped: bool = False
+    asked: bool = False
+    finished: bool = False
+    event_id: str | None = None
 
-    def __init__(self, source: str, method: str, path: bytes, *, started: float, time: float) -> None:
+    def __init__(
+        self,
+        source: str,
+        noted: tuple[Any, ...],
+        read: Callable[[Any], RequestFacts],
+        log: QuietLog,
+        outer: Exchange | None,
+    ) -> None:
         self.source = source
-        self.method = method
-        self.path = path
-        self.started = started
-        self.time = time
-        self.elapsed = 0.0
-        self.scheme = self.host = self.query = ""
-        self.peer: str | None = None
-        self.referer: str | None = None
-        self.origin: str | None = None
-        self.user_agent: str | None = None
-        self.authorization: str | None = None
-        self.api_key: str | None = None
-        self.content_type = ""
-        self.content_length: int | None = None
-        self.headers: Headers | None = None
-        self.body: bytes | None = None
-        self.status = 500  # what a server answers when the app raises before it has said anything
-        self.response_type = ""
-        self.response_size: int | None = None
-        self.response_headers: Headers | None = None
-        self.response_body: bytes | None = None
-        self.route: str | None = None
-        self.exception: str | None = None
-        self.identified = False
-        self.consumer: Consumer | None = None
-        self.api: str | None = None
-        self.api_version: str | None = None
+        self.noted = noted
+        self.read = read
+        self.log = log
+        self.outer = outer
+        self.started = time.perf_counter()
+        self.time = time.time()
+
+    @property
+    def id(self) -> str:
+        """The id that the event will have."""
+        if self.event_id is None:
+            self.event_id = new_id()
+        return self.event_id
+
+    def skip(self) -> None:
+        """Leave this request out: it is counted in ``stats().excluded`` and nowhere else."""
+        self.skipped = True
+
+    def set_consumer(self, consumer: object) -> None:
+        """Say who called, instead of ``identify``; takes what ``identify`` may return, else raises TypeError."""
+        self.consumer = as_consumer(consumer)
+        self.identified = True
+
+    def set_units(self, units: float | str | Decimal) -> None:
+        """Say how much this request counts; raises ValueError unless it is from 0 to below 1,000,000."""
+        # A float is what its shortest text says: 0.1 is a tenth.
+        number = units if isinstance(units, Decimal) else Decimal(str(units))
+        if not (number.is_finite() and 0 <= number < MAX_UNITS):
+            raise ValueError(f"units is {units!r}: give a number from 0 to below {MAX_UNITS}.")
+        self.units = min(number.quantize(MICRO), MAX_UNITS - MICRO).normalize()
+
+    def track(self, **variables: object) -> None:
+        """Add variables to the event; what JSON cannot say is told by its ``repr``."""
+        if self.variables is None:
+            self.variables = {}
+        for name, value in variables.items():
+            self.variables[name] = value if isinstance(value, str | int | float | None) else _snapshot(value)
+
+    def fail(self, error: BaseException) -> None:
+        """Note the exception that the request ends with; the first one counts."""
+        if self.failure is None:
+            self.failure = note_failure(error)
 
     def weight(self) -> int:
         """Bytes that it holds in memory, about: what a queue that is bounded in bytes counts."""
-        weight = FIXED_WEIGHT + len(self.path) + len(self.query)
-        weight += len(self.user_agent or "") + len(self.referer or "") + len(self.exception or "")
-        for headers in (self.headers, self.response_headers):
-            if headers:
-                weight += sum([128 + len(value) for _, value in headers])
-        return weight + len(self.body or b"") + len(self.response_body or b"")
+        weight = FIXED_WEIGHT + _length(self.noted) + sum([100 + len(value) for _, value in self.response_headers])
+        if self.detailed:
+            weight += sum([100 + len(value) for _, value in self.request_headers])
+            weight += len(self.response_body or b"")
+            # Of multipart, a summary with the names of its parts.
+            body = self.request_body
+            weight += len(body) if isinstance(body, bytes) else FIXED_WEIGHT * len(body or ())
+        if self.failure is not None:
+            weight += len(self.failure.message) + 100 * len(self.failure.frames)
+        if self.variables:
+            weight += sum([64 + len(value) for value in self.variables.values() if isinstance(value, str | Raw)])
+        return weight
 
 
-def error_text(error: BaseException) -> str:
-    """``repr(error)``, cut; the name of its class where ``repr`` itself fails. Holds no reference to the error."""
+def _length(texts: tuple[Any, ...]) -> int:
     try:
-        return repr(error)[:MAX_ERROR_CHARS]
-    except Exception:  # noqa: BLE001 - the host's own __repr__ may do anything
-        return type(error).__name__
+        return len("".join(texts))  # faster than to add up their lengths
+    except TypeError:
+        return sum([len(text) for text in texts if isinstance(text, str | bytes)])
+
+
+def _snapshot(value: object) -> object:
+    # Now, not later: the app may change the value, and must not be kept alive by it.
+    try:
+        encoded = msgspec.json.encode(value)
+    except Exception:  # noqa: BLE001 - the host's own types may do anything
+        return repr(value)[:MAX_VARIABLE_BYTES]
+    return (
+        Raw(encoded) if len(encoded) <= MAX_VARIABLE_BYTES else encoded[:MAX_VARIABLE_BYTES].decode("utf-8", "ignore")
+    )

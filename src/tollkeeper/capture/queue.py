@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 import threading
 import time
-import weakref
 from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from msgspec import Struct
 
 from tollkeeper.capture.delivery import build_each, send_until_taken
-from tollkeeper.capture.log import QuietLog
+from tollkeeper.forks import call_at_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tollkeeper.capture.log import QuietLog
     from tollkeeper.events.event import UsageEvent
 
 __all__ = ["Queue", "QueueLimits", "Stats"]
 
 Item = TypeVar("Item")
 
-BREATH_SECONDS = 0.0005
+# How long the thread works before it lets the host's run, how much longer with a full queue, and for how long it waits.
+SLICE_SECONDS, GROWTH, BREATH_SECONDS = 0.0001, 50, 0.0002
+ENOUGH = 0.5
 
 
 class QueueLimits(Struct, frozen=True, kw_only=True):
@@ -37,18 +37,27 @@ class QueueLimits(Struct, frozen=True, kw_only=True):
     batch_events: int = 500
     batch_bytes: int = 4 * 2**20
     flush_seconds: float = 1.0
+    spool_seconds: float = 0.2
     shutdown_seconds: float = 5.0
     backoff_seconds: float = 0.5
 
 
 class Stats(Struct, frozen=True, kw_only=True):
-    """Of this process, since it started: ``captured = sent + queued + sum(dropped.values())``, always."""
+    """Of this process, since it started; ``captured = sent + queued + spooled + excluded + sum(dropped)``, always.
+
+    ``excluded`` was left out as the app asked; ``adopted`` was sent for processes that are dead, and counts apart.
+    ``errors`` counts what went wrong, by kind; nothing is lost by that unless ``dropped`` says so, too.
+    """
 
     captured: int = 0
     sent: int = 0
     queued: int = 0
+    spooled: int = 0
+    excluded: int = 0
+    adopted: int = 0
     retries: int = 0
     dropped: dict[str, int] = {}
+    errors: dict[str, int] = {}
 
 
 class Queue(Generic[Item]):
@@ -60,25 +69,26 @@ class Queue(Generic[Item]):
 
     def __init__(
         self,
-        build: Callable[[Item], UsageEvent],
+        build: Callable[[Item], UsageEvent | None],
         send: Callable[[Sequence[UsageEvent]], None],
         close_sink: Callable[[], None],
         limits: QueueLimits,
+        log: QuietLog,
     ) -> None:
         self._build = build
         self._send = send
         self._close_sink = close_sink
         self._limits = limits
-        self._log = QuietLog()
+        self._log = log
         self._closing = False
         self._closed = False
         self._finalizer: Any = None
         self._deadline = float("inf")
         self._reset()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=partial(_call, weakref.WeakMethod(self._reset)))
+        call_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
+        self._log.reset()
         # Re-entrant, because a finaliser of the host may finish a request in the middle of any of our lines.
         self._lock = threading.RLock()
         self._settled_now = threading.Condition(self._lock)
@@ -87,16 +97,16 @@ class Queue(Generic[Item]):
         self._items: deque[tuple[Item, int]] = deque()
         self._in_hand = 0
         self._bytes = 0
-        self._captured = self._sent = self._retries = 0
+        self._refused = self._sent = self._excluded = self._retries = 0
         self._dropped: dict[str, int] = {}
         self._accepted = self._settled = self._flush_to = 0
         self._nudges = self._attempt_after = 0
+        self._taken_at = time.monotonic()
 
     def put(self, item: Item, size: int) -> None:
         """Queue an item of ``size`` bytes, or count it as dropped; never blocks on delivery, never raises."""
         limits = self._limits
         with self._lock:
-            self._captured += 1
             waiting = len(self._items)
             if self._closing:
                 reason = "closed"
@@ -110,18 +120,23 @@ class Queue(Generic[Item]):
                 self._bytes += size
                 self._accepted += 1
         if reason:
-            self._drop(reason)
-        else:
-            if self._thread is None:
-                self._start()
-            if waiting + 1 == limits.batch_events:
-                self._wake.set()
+            self.lost(reason)
+        elif self._thread is None:
+            self._start()
+        elif waiting + 1 == limits.batch_events:
+            self._wake.set()
 
     def lost(self, reason: str) -> None:
-        """Count something that was observed and could not even be queued."""
+        """Count something that was observed and not queued."""
         with self._lock:
-            self._captured += 1
+            self._refused += 1
         self._drop(reason)
+
+    def exclude(self) -> None:
+        """Count something that was observed and is to be left out."""
+        with self._lock:
+            self._refused += 1
+            self._excluded += 1
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was put before has left, at most ``timeout`` seconds; False when some still waits."""
@@ -174,11 +189,13 @@ class Queue(Generic[Item]):
         with self._lock:
             queued = len(self._items) + self._in_hand
             return Stats(
-                captured=self._captured,
+                captured=self._accepted + self._refused,
                 sent=self._sent,
                 queued=queued,
+                excluded=self._excluded,
                 retries=self._retries,
                 dropped=dict(self._dropped),
+                errors=self._log.counts(),
             )
 
     def _drop(self, reason: str) -> None:
@@ -226,8 +243,10 @@ class Queue(Generic[Item]):
 
     def _wait(self) -> None:
         if not self._hurried() and len(self._items) < self._limits.batch_events:
-            self._wake.wait(self._limits.flush_seconds)
+            # From one batch to the next, not from the end of one: what came in meanwhile has waited already.
+            self._wake.wait(max(0.0, self._taken_at + self._limits.flush_seconds - time.monotonic()))
         self._wake.clear()
+        self._taken_at = time.monotonic()
 
     def _take(self) -> list[tuple[Item, int]]:
         batch: list[tuple[Item, int]] = []
@@ -243,17 +262,19 @@ class Queue(Generic[Item]):
 
     def _deliver(self, batch: list[tuple[Item, int]]) -> None:
         events: list[UsageEvent] = []
+        excluded = 0
         reason: str | None = "error"
         try:
-            events = build_each(self._build, (item for item, _ in batch), self._breathe, self._log)
+            events, excluded = build_each(self._build, (item for item, _ in batch), self._breathe, self._log)
             reason = send_until_taken(self._send_once, events, self._retry, self._limits.backoff_seconds, self._log)
         finally:
-            failed = len(batch) - len(events)
+            failed = len(batch) - len(events) - excluded
             with self._settled_now:
                 if not self._closed:
                     self._in_hand = 0
                     self._bytes -= sum(size for _, size in batch)
                     self._settled += len(batch)
+                    self._excluded += excluded
                     if reason is None:
                         self._sent += len(events)
                     elif events:
@@ -262,10 +283,15 @@ class Queue(Generic[Item]):
                         self._dropped["error"] = self._dropped.get("error", 0) + failed
                 self._settled_now.notify_all()
 
-    def _breathe(self) -> None:
-        # Only one thread runs Python at a time: let the host's go first, unless the queue fills up meanwhile.
-        if not self._hurried() and len(self._items) < self._limits.events // 2:
+    def _breathe(self, began: float) -> float:
+        """Let the host's threads run after a slice of work, which grows as the queue fills; none when in a hurry."""
+        now = time.perf_counter()
+        filled = len(self._items) / self._limits.events
+        if now - began < SLICE_SECONDS * (1 + GROWTH * filled):
+            return began
+        if not self._hurried() and filled < ENOUGH:
             time.sleep(BREATH_SECONDS)
+        return time.perf_counter()
 
     def _send_once(self, events: list[UsageEvent]) -> None:
         self._attempt_after = self._nudges
@@ -282,9 +308,3 @@ class Queue(Generic[Item]):
             self._wake.wait(left)
             self._wake.clear()
         return time.monotonic() < self._deadline
-
-
-def _call(hook: weakref.WeakMethod[Callable[[], None]]) -> None:
-    # A fork hook cannot be taken back: it must not keep a queue alive.
-    if (method := hook()) is not None:
-        method()

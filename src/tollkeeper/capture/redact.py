@@ -1,17 +1,19 @@
-"""Replace what sensitive names hold, at any depth and of any type, before anything leaves the process."""
+"""Replace what is secret, at any depth and of any type, before anything leaves the process."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from functools import lru_cache
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from tollkeeper.events.redaction import REDACTED, is_sensitive, redact_url
+from tollkeeper.capture.retouch import Retouch
+from tollkeeper.events.redaction import REDACTED, is_sensitive, is_suspect, redact_text, redact_url
+from tollkeeper.events.secret_fields import CAN_BETRAY, CAN_HOLD, betrayed_by, field_role, may_be_name
+from tollkeeper.events.secret_names import plain_name
+from tollkeeper.events.secret_values import is_card_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Redactor", "authorization_scheme"]
 
@@ -31,47 +33,100 @@ SCHEMES = frozenset(
         "token",
     }
 )
-MAX_CACHED_NAME = 64
-_separators = re.compile(r"[\W_]+")
+# What is known of a name, beside the role of its field: it betrays a secret, or it holds one.
+SECRET, HOLDS_SECRET = 64, 128
+MAX_KNOWN, MAX_KNOWN_CHARS = 2048, 256
+LEAST_CARD = 10**12
 
 
 class Redactor:
-    """Decides by name what to hide; ``deny`` adds names to the built-in ones, in any spelling. Safe in threads."""
+    """Decides what to hide, by names and by the shapes of values; one may serve many threads. Nothing in it raises.
 
-    def __init__(self, deny: Iterable[str] = ()) -> None:
-        self._denied = tuple(filter(None, (_squeeze(name) for name in deny)))
-        self._cached = lru_cache(maxsize=4096)(self._judge)
+    ``deny`` are parts of names to hide as well, ``allow`` whole names to show though the built-in rule hides them, both
+    in any spelling; ``deny`` wins. ``custom(path, value)`` says what to show of each value that is not hidden; if it
+    fails, the value is hidden and ``failed`` told.
+    """
+
+    def __init__(
+        self,
+        deny: Iterable[str] = (),
+        allow: Iterable[str] = (),
+        *,
+        emails: bool = False,
+        custom: Callable[[str, Any], Any] | None = None,
+        failed: Callable[[BaseException], object] = lambda _: None,
+    ) -> None:
+        self._denied = tuple(filter(None, map(plain_name, deny)))
+        self._allowed = frozenset(map(plain_name, allow))
+        self._emails = emails
+        self._suspect = partial(is_suspect, emails=True) if emails else is_suspect
+        self._retouch = Retouch(custom, failed) if custom else None
+        self._names: dict[str, bool] = {}
+        self._fields: dict[str, int] = {}
+        self._harmless: dict[str, bool] = {}
 
     def is_sensitive(self, name: str) -> bool:
-        """Whether what ``name`` holds must not be shown; case and separators make no difference."""
-        return self._cached(name) if len(name) <= MAX_CACHED_NAME else self._judge(name)
+        """Whether what ``name`` holds must not be shown; case, separators, accents and escapes make no difference."""
+        sensitive = self._names.get(name)
+        if sensitive is None:
+            sensitive = self._judge(name)
+            _remember(self._names, name, sensitive)
+        return sensitive
 
-    def _judge(self, name: str) -> bool:
-        squeezed = _squeeze(name)
-        return any(denied in squeezed for denied in self._denied) or is_sensitive(name)
-
-    def document(self, value: Any) -> Any:
+    def document(self, value: Any, at: str = "body") -> Any:
         """Hide in place, without recursion, and return ``value``: fresh JSON (dicts, lists, scalars) of any depth."""
-        waiting = [value]
+        holder = [value]
+        waiting: list[Any] = [holder]
+        texts: list[tuple[Any, Any, str]] = []
+        renamed = []
         while waiting:
             node = waiting.pop()
-            if isinstance(node, dict):
-                for name, held in node.items():
-                    if self.is_sensitive(name):
-                        node[name] = REDACTED
-                    elif isinstance(held, dict | list):
-                        waiting.append(held)
-            elif isinstance(node, list):
-                waiting += [item for item in node if isinstance(item, dict | list)]
-        return value
+            if isinstance(node, list):
+                self._hide_in_array(node, waiting, texts)
+            elif self._hide_in_object(node, waiting, texts):
+                renamed.append(node)
+        # Most documents hold nothing that is suspect: one look at all of their texts is cheaper than one at each.
+        if texts and self._suspect("\n".join([text for _, _, text in texts])):
+            for node, step, text in texts:
+                if node[step] is text and self._suspect(text):
+                    node[step] = self._hide(text)
+        for node in renamed:
+            self._hide_names(node)
+        if self._retouch:
+            self._retouch.document(holder, at)
+        return holder[0]
 
-    def headers(self, headers: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
-        """Headers as an object; a repeated one is an array, and addresses in them lose what their query hides."""
-        shown: dict[str, str | list[str]] = {}
+    def headers(self, headers: Iterable[tuple[str, str]], at: str = "headers") -> dict[str, str | list[str]]:
+        """Headers as an object; one that is repeated, in whatever case, is an array."""
         spelling: dict[str, str] = {}
-        for name, value in headers:
-            text = REDACTED if self.is_sensitive(name) else self.url(value)
-            key = spelling.setdefault(name.lower(), name)
+        return self._object([(spelling.setdefault(name.lower(), name), value) for name, value in headers], at, 0)
+
+    def args(self, query: str, at: str = "args") -> dict[str, str | list[str]]:
+        """The parameters of a query string or a form; one that is repeated is an array."""
+        fields = parse_qsl(query, keep_blank_values=True, errors="replace")
+        betrayed = 0
+        for name, value in fields if len(fields) > 1 else ():
+            betrayed |= betrayed_by(field_role(name), value, self.is_sensitive)
+        return self._object(fields, at, betrayed)
+
+    def url(self, url: str, at: str = "url") -> str:
+        """A URL, a path or a query string without user-info and the values of sensitive parameters."""
+        shown = redact_url(url, self.is_sensitive, emails=self._emails)
+        return self._retouch.text(at, shown) if self._retouch else shown
+
+    def text(self, text: str, at: str = "text") -> str:
+        """A text with the marker in the place of the secrets that their shapes and names give away."""
+        shown = self._show(text)
+        return self._retouch.text(at, shown) if self._retouch else shown
+
+    def _object(self, fields: Iterable[tuple[str, str]], at: str, betrayed: int) -> dict[str, str | list[str]]:
+        shown: dict[str, str | list[str]] = {}
+        for name, value in fields:
+            traits = self._traits(name)
+            key = self._hide(name) if traits & HOLDS_SECRET else name
+            text = REDACTED if traits & (SECRET | betrayed) else self._show(value)
+            if self._retouch:
+                text = self._retouch.text(f"{at}.{key}", text)
             present = shown.get(key)
             if present is None:
                 shown[key] = text
@@ -81,16 +136,84 @@ class Redactor:
                 shown[key] = [present, text]
         return shown
 
-    def url(self, url: str) -> str:
-        """An address, or a query string, without user-info and with the values of sensitive parameters hidden."""
-        return redact_url(url, self.is_sensitive)
+    def _hide_in_object(self, node: dict[str, Any], waiting: list[Any], texts: list[tuple[Any, Any, str]]) -> int:
+        """Hide what names betray, tell what is left to look at, and whether one of the names is itself a secret."""
+        known = self._fields
+        seen = 0
+        for name, held in node.items():
+            traits = known.get(name)
+            if traits is None:
+                traits = self._traits(name)
+            if traits:
+                seen |= traits
+                if traits & SECRET:
+                    node[name] = REDACTED
+                    continue
+            kind = type(held)
+            if kind is str:
+                texts.append((node, name, held))
+            elif kind is dict or kind is list:
+                waiting.append(held)
+            elif (kind is int or kind is float) and not -LEAST_CARD < held < LEAST_CARD and _is_card(held):
+                node[name] = REDACTED
+        if seen & CAN_BETRAY and seen & CAN_HOLD:
+            self._hide_betrayed(node)
+        return seen & HOLDS_SECRET
 
-    def args(self, query: str) -> dict[str, str]:
-        """The first value of each parameter of a query string, the sensitive ones hidden."""
-        first: dict[str, str] = {}
-        for name, value in parse_qsl(query, keep_blank_values=True, errors="replace"):
-            first.setdefault(name, REDACTED if self.is_sensitive(name) else self.url(value))
-        return first
+    def _hide_in_array(self, node: list[Any], waiting: list[Any], texts: list[tuple[Any, Any, str]]) -> None:
+        named = False
+        for index, held in enumerate(node):
+            kind = type(held)
+            if named:
+                node[index] = REDACTED
+            elif kind is str:
+                texts.append((node, index, held))
+            elif kind is dict or kind is list:
+                waiting.append(held)
+            elif (kind is int or kind is float) and not -LEAST_CARD < held < LEAST_CARD and _is_card(held):
+                node[index] = REDACTED
+            named = kind is str and index + 1 < len(node) and may_be_name(held) and self.is_sensitive(held)
+
+    def _hide_betrayed(self, node: dict[str, Any]) -> None:
+        betrayed = 0
+        for name, held in node.items():
+            betrayed |= betrayed_by(self._traits(name), held, self.is_sensitive)
+        for name in node:
+            if self._traits(name) & betrayed:
+                node[name] = REDACTED
+
+    def _hide_names(self, node: dict[str, Any]) -> None:
+        fields = list(node.items())
+        node.clear()
+        for name, held in fields:
+            key = self._hide(name)
+            node[f"{key} {len(node)}" if key in node else key] = held
+
+    def _show(self, text: str) -> str:
+        """Hide what is secret; remembers harmless texts, of which user agents and the like are the same ever again."""
+        if text in self._harmless:
+            return text
+        shown = self._hide(text)
+        if shown == text:
+            _remember(self._harmless, text, True)
+        return shown
+
+    def _hide(self, text: str) -> str:
+        return redact_text(text, self.is_sensitive, emails=self._emails)
+
+    def _traits(self, name: str) -> int:
+        """What a name says of its field: bits of ``field_role``, SECRET and HOLDS_SECRET."""
+        traits = self._fields.get(name)
+        if traits is None:
+            traits = field_role(name) | SECRET * self.is_sensitive(name) | HOLDS_SECRET * (self._hide(name) != name)
+            _remember(self._fields, name, traits)
+        return traits
+
+    def _judge(self, name: str) -> bool:
+        plain = plain_name(name)
+        if any(denied in plain for denied in self._denied):
+            return True
+        return plain not in self._allowed and is_sensitive(name)
 
 
 def authorization_scheme(header: str) -> str:
@@ -99,5 +222,13 @@ def authorization_scheme(header: str) -> str:
     return f"{scheme} {REDACTED}" if space and scheme.lower() in SCHEMES else REDACTED
 
 
-def _squeeze(name: str) -> str:
-    return _separators.sub("", unicodedata.normalize("NFKC", name)).lower()
+def _is_card(value: Any) -> bool:
+    """Whether a number is the number of a card; a client may have made a float of it."""
+    return is_card_number(f"{abs(value):.0f}" if isinstance(value, float) else str(abs(value)))
+
+
+def _remember(known: dict[str, Any], text: str, what: Any) -> None:
+    if len(text) <= MAX_KNOWN_CHARS:
+        if len(known) >= MAX_KNOWN:
+            known.clear()
+        known[text] = what

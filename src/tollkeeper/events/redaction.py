@@ -1,59 +1,101 @@
-"""Secrets in names and addresses: which names betray one, and what is written in its place."""
+"""What is shown of texts and addresses that may hold secrets: all but the secrets."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
+from tollkeeper.events.secret_fields import CAN_BETRAY, CAN_HOLD, betrayed_by, field_role
+from tollkeeper.events.secret_names import is_sensitive
+from tollkeeper.events.secret_text import SIGNS, find_secrets
+from tollkeeper.events.secret_values import LONG_NUMBER
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["REDACTED", "is_sensitive", "redact_url"]
+__all__ = ["REDACTED", "is_sensitive", "is_suspect", "redact_text", "redact_url"]
 
 REDACTED = "[REDACTED]"
 
-# A name is sensitive when, written in lower case without separators, it contains one of these …
-PARTS = re.compile(
-    r"accesskey|apikey|authorization|authkey|bearer|cardnumber|cardno|ccnumber|cookie|creditcard|"
-    r"credential|cvv|csrf|encryptionkey|jwt|masterkey|passcode|passphrase|passwd|password|privatekey|pwd|"
-    r"secret|securitycode|session|signature|signingkey|socialsecurity|token|xsrf"
-)
-# … or when one of its words is one of these, too short to be looked for inside other words (className, author).
-WORDS = frozenset({"auth", "cvc", "cvn", "otp", "pan", "pass", "pin", "sid", "sig", "ssn", "tfn"})
-SEPARATOR = re.compile(r"[\W_]+")
-WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
+VALUE_WITH_SIGN = re.compile(r"=[^&;?#=]*+=")
+ORIGIN = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*+:)?//[^/?#@=\s]*+(?=[/?#]|\Z)|")
 WITHIN = re.compile(r"([;?#])")
-USERINFO = re.compile(r"(?<=//)[^/?#]*@")
-
-
-def is_sensitive(name: str) -> bool:
-    """Tell whether values under this name are secrets; ``X-Api-Key``, ``api_key`` and ``apikey`` are one name."""
-    plain = unicodedata.normalize("NFKC", name)
-    if PARTS.search(SEPARATOR.sub("", plain).lower()):
-        return True
-    return any(word.lower() in WORDS for word in WORD.findall(plain))
-
 
 _remembered = lru_cache(maxsize=4096)(is_sensitive)
 
 
-def redact_url(url: str, sensitive: Callable[[str], bool] = _remembered) -> str:
-    """Take user, password and the values of sensitive parameters out of a URL, a path or a query string.
+def is_suspect(text: str, *, emails: bool = False) -> bool:
+    """Tell cheaply whether ``redact_text`` is worth its while: what is not suspect holds no secret."""
+    return bool("=" in text or SIGNS.search(text) or LONG_NUMBER.search(text) or (emails and "@" in text))
+
+
+def redact_text(text: str, sensitive: Callable[[str], bool] = _remembered, *, emails: bool = False) -> str:
+    """Put the marker in the place of the secrets in a text, which otherwise stays as it is.
+
+    They are found by their shape and by the names before them, also where they are escaped as in URLs and in JSON.
+    """
+    if not is_suspect(text, emails=emails):
+        return text
+    shown: list[str] = []
+    done = 0
+    for start, end in sorted(find_secrets(text, sensitive, emails=emails)):
+        if start > done or not shown:
+            shown += (text[done:start], REDACTED)
+        done = max(done, end)
+    return "".join((*shown, text[done:]))
+
+
+def redact_url(url: str, sensitive: Callable[[str], bool] = _remembered, *, emails: bool = False) -> str:
+    """Put the marker in the place of the secrets in a URL, a path or a query string.
 
     Only ``&`` surely ends a value: what follows a sensitive name up to there is hidden, ``;``, ``?`` and ``#`` too.
     """
-    if "@" in url:
-        url = USERINFO.sub("", url)
-    return "&".join([_redact_parameter(part, sensitive) for part in url.split("&")]) if "=" in url else url
+    if "=" not in url:
+        return redact_text(url, sensitive, emails=emails)
+    parts = url.split("&")
+    fields = [_fields(part) for part in parts]
+    betrayed = _betrayed(fields, sensitive)
+    suspect = _is_suspect_url(url) or (emails and "@" in url)
+    for index, part in enumerate(parts):
+        for at, name, _ in fields[index]:
+            if sensitive(name) or field_role(name) & betrayed:
+                kept = redact_text(part[:at], sensitive, emails=emails) if suspect else part[:at]
+                parts[index] = f"{kept}{REDACTED}"
+                break
+        else:
+            if suspect:
+                parts[index] = redact_text(part, sensitive, emails=emails)
+    return "&".join(parts)
 
 
-def _redact_parameter(part: str, sensitive: Callable[[str], bool]) -> str:
-    pieces = WITHIN.split(part)
-    for index in range(0, len(pieces), 2):
-        name, equals, _ = pieces[index].partition("=")
-        if equals and sensitive(unquote_plus(name)):
-            return f"{''.join(pieces[:index])}{name}={REDACTED}"
-    return part
+def _is_suspect_url(url: str) -> bool:
+    origin = ORIGIN.match(url)
+    start = origin.end() if origin else 0
+    return bool(SIGNS.search(url, start) or LONG_NUMBER.search(url, start) or VALUE_WITH_SIGN.search(url, start))
+
+
+def _fields(part: str) -> list[tuple[int, str, str]]:
+    """Where each value begins in what is between two ``&``, its name, and the value."""
+    fields = []
+    at = 0
+    for piece in WITHIN.split(part) if WITHIN.search(part) else (part,):
+        name, equals, value = piece.partition("=")
+        if equals:
+            fields.append((at + len(name) + 1, unquote_plus(name) if "%" in name else name, value))
+        at += len(piece)
+    return fields
+
+
+def _betrayed(fields: list[list[tuple[int, str, str]]], sensitive: Callable[[str], bool]) -> int:
+    """The roles of the fields that others name as secrets: ``?name=token&value=x``."""
+    roles = betrayed = 0
+    for part in fields:
+        for _, name, _ in part:
+            roles |= field_role(name)
+    if roles & CAN_BETRAY and roles & CAN_HOLD:
+        for part in fields:
+            for _, name, value in part:
+                betrayed |= betrayed_by(field_role(name), unquote_plus(value), sensitive)
+    return betrayed

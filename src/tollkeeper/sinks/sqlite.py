@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-import weakref
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from tollkeeper.errors import SinkError
+from tollkeeper.forks import call_at_fork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from tollkeeper.events.event import UsageEvent
 
@@ -61,12 +60,11 @@ class SQLiteSink:
         self._connection: sqlite3.Connection | None = None
         self._orphans: list[sqlite3.Connection] = []
         self._held_for_fork = False
-        if hasattr(os, "register_at_fork"):
-            hooks = [
-                partial(_call, weakref.WeakMethod(hook))
-                for hook in (self._before_fork, self._after_fork_in_parent, self._after_fork_in_child)
-            ]
-            os.register_at_fork(before=hooks[0], after_in_parent=hooks[1], after_in_child=hooks[2])
+        call_at_fork(
+            before=self._before_fork,
+            after_in_parent=self._after_fork_in_parent,
+            after_in_child=self._after_fork_in_child,
+        )
 
     def send(self, events: Sequence[UsageEvent]) -> None:
         """Insert a batch; events that are already there are left as they are.
@@ -74,13 +72,13 @@ class SQLiteSink:
         Raises:
             SinkError: the file cannot be written; to be retried unless it is no database of ours.
         """
-        rows = [_row(event) for event in events]
         with self._lock:
             try:
                 connection = self._connection = self._connection or self._open()
                 connection.execute("BEGIN IMMEDIATE")
                 try:
-                    connection.executemany(INSERT, rows)
+                    # Row by row, as SQLite takes them: each step lets the app's threads run.
+                    connection.executemany(INSERT, map(_row, events))
                     connection.execute("COMMIT")
                 except BaseException:
                     with suppress(sqlite3.Error):
@@ -150,9 +148,3 @@ def _row(event: UsageEvent) -> tuple[object, ...]:
         str(event.units),
         msgspec.json.encode(event).decode(),
     )
-
-
-def _call(hook: weakref.WeakMethod[Callable[[], None]]) -> None:
-    # A fork hook cannot be taken back: it must not keep a sink alive.
-    if (method := hook()) is not None:
-        method()

@@ -1,0 +1,92 @@
+"""Tollkeeper on a Flask app, and beside it what is best: the bare app, and a wrapper that does next to nothing."""
+
+from __future__ import annotations
+
+import importlib
+import sqlite3
+import time
+from collections import deque
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.capture_app import Watched, make_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sized
+    from pathlib import Path
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["OURS", "tollkeeper"]
+
+FLUSH_SECONDS = 5.0
+
+
+def bare(_folder: Path) -> Watched:
+    return Watched(make_app())
+
+
+def limit(_folder: Path) -> Watched:
+    app = make_app()
+    seen: deque[tuple[object, ...]] = deque()
+    inner: WSGIApplication = app.wsgi_app
+
+    def outer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        started = time.perf_counter()
+        status = ""
+
+        def start(line: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+            nonlocal status
+            status = line
+            return start_response(line, headers, exc_info)
+
+        result = inner(environ, start)
+        elapsed = time.perf_counter() - started
+        seen.append((environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("HTTP_X_API_KEY"), status, elapsed))
+        return result
+
+    app.wsgi_app = outer  # type: ignore[method-assign]  # how Flask takes a middleware
+    return Watched(app, lambda: len(seen))
+
+
+class NullSink:
+    """Counts the events that it takes, and forgets them."""
+
+    def __init__(self) -> None:
+        self.events = 0
+
+    def send(self, events: Sized) -> None:
+        self.events += len(events)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def tollkeeper(level: str, sink: Any = None) -> Callable[[Path], Watched]:
+    """``sink`` is a Sink, or "sqlite" for a file in the folder; without it one that forgets."""
+
+    def watch(folder: Path) -> Watched:
+        door: Any = importlib.import_module("tollkeeper.flask").Tollkeeper
+        app, null, file = make_app(), NullSink(), folder / "usage.db"
+        keeper = door(app, sink=f"sqlite:///{file}" if sink == "sqlite" else sink or null, capture=level)
+
+        def recorded() -> int:
+            keeper.flush(FLUSH_SECONDS)
+            if sink != "sqlite":
+                return null.events
+            with closing(sqlite3.connect(file)) as connection:
+                return int(connection.execute("SELECT COUNT(*) FROM usage_events").fetchone()[0])
+
+        return Watched(app, recorded, lambda: keeper.flush(1.0))
+
+    return watch
+
+
+OURS: dict[str, Callable[[Path], Watched]] = {
+    "bare": bare,
+    "limit": limit,
+    "metadata-null": tollkeeper("metadata"),
+    "metadata-sqlite": tollkeeper("metadata", "sqlite"),
+    "bodies-null": tollkeeper("bodies"),
+    "bodies-sqlite": tollkeeper("bodies", "sqlite"),
+}

@@ -1,0 +1,1 @@
+"""Captured events on disk, safe from a crash, until the sink has taken them."""

@@ -1,0 +1,105 @@
+"""Secrets that show by the name before them: ``name=value``, ``"name": "value"`` and ``("name", "value")``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tollkeeper.events.secret_extents import value_span
+from tollkeeper.events.secret_fields import field_role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from tollkeeper.events.secret_extents import Reach
+
+__all__ = ["find_items", "find_pairs"]
+
+# A name is all that stands between two of these: no letter of any script, no escape and no "-._[]" parts it.
+EDGES = r"=:&;,?#\"'`(){}<>|/"
+SIGN = re.compile(r"[=:][=>]?")
+# Read from the sign to the left, so that only what stands before a sign is looked at.
+BACKWARDS = re.compile(rf"\s*+(?:[\])]?[\"'`]([^\"'`\n]{{1,128}}+)[\"'`]|([\])]*+)([\"'`]?)([^\s{EDGES}]++))")
+WORDS = re.compile(rf"(?<![^\s{EDGES}])(?:[^\s{EDGES}]++[ \t]++){{1,2}}+\Z")
+ITEM = re.compile(r"[\[({,]\s*+[bBuU]?\\*+[\"']([^\"'\n]{1,128}+)[\"']\s*+,")
+RAISED = re.compile(r"(?:Error|Exception|Exit|Warning)\Z")
+WHOLE_LINE = re.compile(r"(?i)auth|cookie")
+MARGIN = " \t>*#$+-"
+LOOK_BACK = 64
+
+
+def find_pairs(text: str, sensitive: Callable[[str], bool]) -> Generator[tuple[int, int], None, int]:
+    """Where values stand that follow a sensitive name and a sign; returns the roles of all the fields, as bits."""
+    backwards, size = text[::-1], len(text)
+    done = roles = 0
+    for sign in SIGN.finditer(text):
+        before = BACKWARDS.match(backwards, size - sign.start())
+        if before is None:
+            continue
+        quoted = before[1] is not None
+        name = before[1 if quoted else 4][::-1]
+        roles |= field_role(name)
+        start = size - before.end()
+        if start < done:
+            continue
+        if not sensitive(name):
+            start = -1 if quoted else _start_of_words(text, start, name, sign, sensitive)
+        if start < 0 or (sign[0] == ":" and not quoted and _is_no_name(text, start, name)):
+            continue
+        closed = quoted or bool(before[3])
+        first, last = value_span(text, sign.end(), _reach(text, start, name, sign), literal=closed)
+        if not closed:
+            last = _within_quotes(text, start, first, last)
+        if last > first:
+            yield first, last
+            done = last
+    return roles
+
+
+def find_items(text: str, sensitive: Callable[[str], bool]) -> Iterator[tuple[int, int]]:
+    """Where the value stands in pairs like ``["name", "value"]`` and ``(b"name", b"value")``."""
+    for item in ITEM.finditer(text):
+        if sensitive(item[1]):
+            start, end = value_span(text, item.end(), "word", literal=True)
+            if end > start:
+                yield start, end
+
+
+def _start_of_words(text: str, start: int, name: str, sign: re.Match[str], sensitive: Callable[[str], bool]) -> int:
+    """Where a sensitive name of several words begins, as in ``API key: x``; -1 if there is none."""
+    if not text[start - 1 : start].isspace() or text.startswith("//", sign.end()):
+        return -1
+    if sign[0] != ":" and not text[sign.start() - 1].isspace():
+        return -1
+    before = WORDS.search(_line_before(text, start))
+    return start - len(before[0]) if before and sensitive(f"{before[0]}{name}") else -1
+
+
+def _is_no_name(text: str, start: int, name: str) -> bool:
+    """Whether a colon follows the host of a URL, or an exception whose message comes."""
+    return text[start - 1 : start] == "/" or RAISED.search(name) is not None
+
+
+def _reach(text: str, start: int, name: str, sign: re.Match[str]) -> Reach:
+    if sign[0] == ":" and WHOLE_LINE.search(name):
+        return "line"
+    if sign[0] != ":" and text[sign.end() : sign.end() + 1] not in {" ", "\t"}:
+        return "word"
+    before = _line_before(text, start)
+    return "words" if len(before) < LOOK_BACK and before.strip(MARGIN) in {"", "export"} else "word"
+
+
+def _line_before(text: str, at: int) -> str:
+    """What stands before ``at`` on its line, cut to what is worth looking at."""
+    return text[max(0, at - LOOK_BACK) : at].rpartition("\n")[2]
+
+
+def _within_quotes(text: str, name: int, start: int, end: int) -> int:
+    """Where a value ends if all of the pair is in quotes that begin right before it, or before an address it is in."""
+    before = text[max(0, name - 2 * LOOK_BACK) : name]
+    opening = max(before.rfind('"'), before.rfind("'"))
+    outside = before[: max(0, opening)].rstrip("\\")[-1:]
+    if opening < 0 or outside.isalnum() or any(map(before[opening:].__contains__, " &;\t\n")):
+        return end
+    closing = text.find(before[opening], start, end)
+    return end if closing < 0 else start + len(text[start:closing].rstrip("\\"))
