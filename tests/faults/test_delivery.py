@@ -292,7 +292,7 @@ def test_a_collector_that_is_killed_under_load_and_comes_back_has_each_answer_on
     more = {"TOLLKEEPER_SINK": service.url, "TOLLKEEPER_TOKEN": token, "TOLLKEEPER_SHUTDOWN_SECONDS": "20"}
     try:
         with (
-            hosted(tmp_path, "gunicorn", "-w", "2", "-k", "gevent", "--preload", more=more) as host,
+            hosted(tmp_path, "gunicorn", "-w", "2", "-k", "gevent", "--preload", workers=2, more=more) as host,
             Load(host.port, pause=0.01) as load,
         ):
             load.wait_for(100)

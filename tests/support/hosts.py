@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["READY", "SHOP", "Host", "Load", "get", "hosted", "paths", "rows", "run_script"]
+__all__ = ["OPEN", "SHOP", "Host", "Load", "get", "hosted", "paths", "rows", "run_script"]
 
 SHOP = """
 import os, time
@@ -52,7 +52,15 @@ def boom():
 
 keeper = Tollkeeper(app)
 """
-READY = "the shop is open"
+OPEN = "the shop is open"
+READY = "ready to work"
+# A worker of gunicorn that is told to end while it starts does not hear it.
+HOOKS = f"""
+graceful_timeout = 10
+
+def post_worker_init(worker):
+    print({READY!r}, flush=True)
+"""
 PROGRAMS = {
     "gunicorn": ["-m", "gunicorn", "--no-control-socket", "-b", "{address}", "shop:app"],
     # Under its own name, uWSGI is a program with a Python of its own; as a module it runs in ours.
@@ -109,14 +117,16 @@ def hosted(
     program: str,
     *options: str,
     app: str = SHOP,
-    loads: int = 1,
+    workers: int = 1,
     more: Mapping[str, str] | None = None,
 ) -> Iterator[Host]:
-    """The app in ``program``, a key of PROGRAMS, until the end of the block; it is loaded by so many processes.
+    """The app in ``program``, a key of PROGRAMS, until the end of the block, when so many workers have loaded it.
 
-    ``more`` is added to its environment.
+    ``more`` is added to its environment. It prints OPEN each time that it is loaded.
     """
-    (folder / "shop.py").write_text(f"{app}\nprint({READY!r}, flush=True)\n")
+    ready = READY if program == "gunicorn" else OPEN
+    (folder / "shop.py").write_text(f"{app}\nprint({OPEN!r}, flush=True)\n")
+    (folder / "gunicorn.conf.py").write_text(HOOKS)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -133,7 +143,7 @@ def hosted(
     host = Host(process, port, printed)
     try:
         until = time.monotonic() + START_SECONDS
-        while host.log.count(READY) < loads or not _listens(port):
+        while host.log.count(ready) < workers or not _listens(port):
             assert process.poll() is None, host.log
             assert time.monotonic() < until, host.log
             time.sleep(0.02)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import os
 import sys
 import threading
 import time
+import weakref
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from msgspec import Struct
@@ -83,11 +86,15 @@ class Queue(Generic[Item]):
         self._closing = False
         self._closed = False
         self._finalizer: Any = None
+        # Weak, as it outlives this queue; and now, because a thread that starts at exit comes too late for it.
+        self._at_exit = partial(_call, weakref.WeakMethod(self.close))
+        atexit.register(self._at_exit)
         self._deadline = float("inf")
         self._reset()
         call_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
+        self._process = os.getpid()
         self._log.reset()
         # Re-entrant, because a finaliser of the host may finish a request in the middle of any of our lines.
         self._lock = threading.RLock()
@@ -106,6 +113,8 @@ class Queue(Generic[Item]):
     def put(self, item: Item, size: int) -> None:
         """Queue an item of ``size`` bytes, or count it as dropped; never blocks on delivery, never raises."""
         limits = self._limits
+        if self._process != os.getpid():
+            self._reset()  # forked past the hooks of Python, as by uWSGI
         with self._lock:
             waiting = len(self._items)
             if self._closing:
@@ -130,7 +139,9 @@ class Queue(Generic[Item]):
         """Count something that was observed and not queued."""
         with self._lock:
             self._refused += 1
-        self._drop(reason)
+            self._dropped[reason] = self._dropped.get(reason, 0) + 1
+        if reason != "error":
+            self._log.tell(reason, "Tollkeeper drops events, reason %r: docs/capture.md says what to do.", reason)
 
     def exclude(self) -> None:
         """Count something that was observed and is to be left out."""
@@ -177,7 +188,7 @@ class Queue(Generic[Item]):
             lost = self._dropped.get("shutdown", 0) + left
             if lost:
                 self._dropped["shutdown"] = lost
-        atexit.unregister(self.close)
+        atexit.unregister(self._at_exit)
         if self._finalizer is not None:
             self._finalizer.cancel()
         if lost:
@@ -198,25 +209,23 @@ class Queue(Generic[Item]):
                 errors=self._log.counts(),
             )
 
-    def _drop(self, reason: str) -> None:
-        with self._lock:
-            self._dropped[reason] = self._dropped.get(reason, 0) + 1
-        if reason != "error":
-            self._log.tell(reason, "Tollkeeper drops events, reason %r: docs/capture.md says what to do.", reason)
-
     def _start(self) -> None:
         with self._lock:
             if self._thread is not None or self._closing:
                 return
+            # Of the kind that is in force now: gevent may have been patched in since this queue was made.
+            self._wake = threading.Event()
             thread = threading.Thread(target=self._run, name="tollkeeper", daemon=True)
+            self._thread = thread  # before it runs, because to start a greenlet lets others come here
             try:
                 thread.start()
             except RuntimeError as error:  # no more threads: what waits is sent by a later put, or at exit
+                self._thread = None
                 self._log.tell("thread", "Tollkeeper cannot start its thread: events wait.", error=error)
                 return
-            self._thread = thread
-        atexit.unregister(self.close)  # inherited by a fork
-        atexit.register(self.close)
+        uwsgi = sys.modules.get("uwsgi")
+        if uwsgi is not None and not getattr(uwsgi, "has_threads", True):
+            self._log.tell("thread", "Under uWSGI events leave only while it answers: set enable-threads = true.")
         forked = sys.modules.get("multiprocessing.util")
         if forked is not None:  # its children end without atexit
             self._finalizer = forked.Finalize(None, self.close, exitpriority=10)
@@ -308,3 +317,8 @@ class Queue(Generic[Item]):
             self._wake.wait(left)
             self._wake.clear()
         return time.monotonic() < self._deadline
+
+
+def _call(hook: weakref.WeakMethod[Callable[[], object]]) -> None:
+    if (method := hook()) is not None:
+        method()

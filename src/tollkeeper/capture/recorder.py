@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from tollkeeper.capture.document import Rules, build_event
-from tollkeeper.capture.spool.forwarder import Forwarder
 from tollkeeper.capture.log import QuietLog
 from tollkeeper.capture.queue import Queue, QueueLimits, Stats
 from tollkeeper.capture.redact import Redactor
+from tollkeeper.capture.spool.forwarder import Forwarder
+from tollkeeper.capture.useragent import platform_and_browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +45,7 @@ class Recorder:
             options.deny, options.allow, emails=options.hide_emails, custom=options.redact, failed=self._redact_failed
         )
         build = partial(build_event, rules=Rules(options, redactor))
+        platform_and_browser("Mozilla/5.0")  # imports now: a fork must not find the thread in the middle of that
         self._forwarder: Forwarder | None = None
         if spool is not None:
             self._forwarder = Forwarder(spool, send, close_sink, limits, self.log)

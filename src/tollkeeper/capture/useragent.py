@@ -36,7 +36,12 @@ def platform_and_browser(user_agent: str) -> tuple[str | None, str | None]:
 @cache
 def _parser() -> Parser | None:
     try:
-        from ua_parser import Parser, load_lazy_builtins  # noqa: PLC0415 - an extra, and slow to import
+        from ua_parser import (  # noqa: PLC0415 - an extra, and slow to import
+            BestAvailableResolver,
+            Parser,
+            load_lazy_builtins,
+        )
     except ImportError:
         return None
-    return Parser.from_matchers(load_lazy_builtins())
+    # Without its cache, whose lock would be held for ever in the child of a fork; answers are remembered above.
+    return Parser(BestAvailableResolver(load_lazy_builtins()))

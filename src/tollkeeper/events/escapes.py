@@ -1,33 +1,29 @@
-"""Undo the escapes of URLs and of JSON within a text, and tell where each character of the result came from."""
+"""Undo one layer of the escapes of URLs or of JSON, and tell where each character of the result came from."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
 
-__all__ = ["ESCAPE", "Unescaped", "unescape"]
+__all__ = ["ESCAPE", "JSON_ESCAPE", "URL_ESCAPE", "Unescaped", "unescape"]
 
-# However often "%" or "\" was escaped itself, one match undoes it: %252541 and \\\\u0041 are both "A".
-ESCAPE = re.compile(
-    r"((?:%(?:25)*[89A-Fa-f][0-9A-Fa-f])+)"
-    r"|%(?:25)*([0-7][0-9A-Fa-f])"
-    r"|\\(?<!\\\\)\\*+(?:u([0-9A-Fa-f]{4})|([/nrt]))"
-)
-REPEATED = re.compile("%(?:25)*")
-CONTROLS = {"/": "/", "n": "\n", "r": "\r", "t": "\t"}
+URL_ESCAPE = re.compile(r"(?:%[89A-Fa-f][0-9A-Fa-f])+|%[0-7][0-9A-Fa-f]")
+JSON_ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|[\"'/\\bfnrt])")
+ESCAPE = re.compile(rf"{URL_ESCAPE.pattern}|{JSON_ESCAPE.pattern}")
+CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 class Unescaped:
-    """A text without its escapes, and the way back to the text that has them."""
+    """A text without a layer of escapes, and the way back to the text that has them."""
 
     __slots__ = ("_starts", "_taken", "text")
 
-    def __init__(self, escaped: str) -> None:
+    def __init__(self, escaped: str, escape: re.Pattern[str]) -> None:
         self._starts: list[int] = []
         self._taken: list[tuple[int, int, int]] = []
         pieces: list[str] = []
         done = size = 0
-        for match in ESCAPE.finditer(escaped):
+        for match in escape.finditer(escaped):
             start, end = match.span()
             plain = _plain(match)
             pieces += (escaped[done:start], plain)
@@ -53,12 +49,12 @@ class Unescaped:
 
 
 def unescape(text: str) -> str:
-    """Undo one layer of escapes."""
+    """Undo one layer of both kinds of escapes."""
     return ESCAPE.sub(_plain, text)
 
 
 def _plain(match: re.Match[str]) -> str:
-    wide, byte, unit, control = match.groups()
-    if wide:
-        return bytes.fromhex(REPEATED.sub("", wide)).decode("utf-8", "replace")
-    return CONTROLS[control] if control else chr(int(byte or unit, 16))
+    escape = match[0]
+    if escape[0] == "\\":
+        return chr(int(escape.removeprefix("\\u"), 16)) if escape[1] == "u" else CONTROLS.get(escape[1], escape[1])
+    return bytes.fromhex(escape.replace("%", "")).decode("utf-8", "replace")

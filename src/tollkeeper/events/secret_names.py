@@ -41,7 +41,9 @@ LOOKALIKES = str.maketrans(
     "abeijkmhopcstyxdqwhlaeikvoptuxciag",
 )
 LOOKALIKES |= {ord(chr(code).upper()): ord(chr(letter).upper()) for code, letter in LOOKALIKES.items()}
-LAYERS = 4
+INVISIBLE = dict.fromkeys((0xAD, *range(0x300, 0x370), *range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF))
+READABLE: dict[int, int | None] = LOOKALIKES | INVISIBLE
+LAYERS = 6
 
 
 def is_sensitive(name: str) -> bool:
@@ -71,5 +73,5 @@ def _letters(name: str) -> str:
             name = unescape(name)
     if name.isascii():
         return name
-    # Compatibility forms and accents fall apart into letters and marks; marks are separators.
-    return unicodedata.normalize("NFKD", name).translate(LOOKALIKES)
+    # Normalised, letters of full width are letters, and accents are marks of their own.
+    return unicodedata.normalize("NFKD", name).translate(READABLE)

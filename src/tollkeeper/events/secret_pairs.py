@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from tollkeeper.events.secret_extents import value_span
-from tollkeeper.events.secret_fields import field_role
+from tollkeeper.events.secret_fields import CAN_BETRAY, CAN_HOLD, betrayed_by, field_role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Iterator
 
     from tollkeeper.events.secret_extents import Reach
 
@@ -22,23 +22,28 @@ SIGN = re.compile(r"[=:][=>]?")
 BACKWARDS = re.compile(rf"\s*+(?:[\])]?[\"'`]([^\"'`\n]{{1,128}}+)[\"'`]|([\])]*+)([\"'`]?)([^\s{EDGES}]++))")
 WORDS = re.compile(rf"(?<![^\s{EDGES}])(?:[^\s{EDGES}]++[ \t]++){{1,2}}+\Z")
 ITEM = re.compile(r"[\[({,]\s*+[bBuU]?\\*+[\"']([^\"'\n]{1,128}+)[\"']\s*+,")
+HELD = re.compile(r"\s*+\\*+(?:[\"']([^\"'\n]{2,256}+)|([^\s&,;<>{}\[\]\"'\\]{2,256}+))")
 RAISED = re.compile(r"(?:Error|Exception|Exit|Warning)\Z")
 WHOLE_LINE = re.compile(r"(?i)auth|cookie")
 MARGIN = " \t>*#$+-"
 LOOK_BACK = 64
+MAX_OVERLAPS = 8
 
 
-def find_pairs(text: str, sensitive: Callable[[str], bool]) -> Generator[tuple[int, int], None, int]:
-    """Where values stand that follow a sensitive name and a sign; returns the roles of all the fields, as bits."""
+def find_pairs(text: str, sensitive: Callable[[str], bool]) -> Iterator[tuple[int, int]]:
+    """Where values stand that follow a sensitive name and a sign, or that another field names as secret."""
     backwards, size = text[::-1], len(text)
-    done = roles = 0
+    done = 0
+    roles: list[tuple[int, int]] = []
     for sign in SIGN.finditer(text):
         before = BACKWARDS.match(backwards, size - sign.start())
         if before is None:
             continue
         quoted = before[1] is not None
         name = before[1 if quoted else 4][::-1]
-        roles |= field_role(name)
+        role = field_role(name)
+        if role:
+            roles.append((role, sign.end()))
         start = size - before.end()
         if start < done:
             continue
@@ -47,22 +52,45 @@ def find_pairs(text: str, sensitive: Callable[[str], bool]) -> Generator[tuple[i
         if start < 0 or (sign[0] == ":" and not quoted and _is_no_name(text, start, name)):
             continue
         closed = quoted or bool(before[3])
-        first, last = value_span(text, sign.end(), _reach(text, start, name, sign), literal=closed)
+        first, done = value_span(text, sign.end(), _reach(text, start, name, sign), literal=closed)
         if not closed:
-            last = _within_quotes(text, start, first, last)
-        if last > first:
-            yield first, last
-            done = last
-    return roles
+            done = _within_quotes(text, start, first, done)
+        if done > first:
+            yield first, done
+    yield from _find_betrayed(text, roles, sensitive)
+
+
+def _find_betrayed(
+    text: str, roles: list[tuple[int, int]], sensitive: Callable[[str], bool]
+) -> Iterator[tuple[int, int]]:
+    """The values of all fields that one of them names: no telling, in a text, which of them belong together."""
+    seen = betrayed = 0
+    for role, _ in roles:
+        seen |= role
+    if not seen & CAN_BETRAY or not seen & CAN_HOLD:
+        return
+    for role, at in roles:
+        held = HELD.match(text, at) if role & CAN_BETRAY else None
+        if held:
+            betrayed |= betrayed_by(role, held[1] or held[2], sensitive)
+    done = overlaps = 0
+    for role, at in roles:
+        if role & betrayed:
+            overlaps += at < done
+            start, end = value_span(text, at, "word", literal=True) if overlaps < MAX_OVERLAPS else (at, len(text))
+            if end > max(start, done):
+                yield start, end
+                done = end
 
 
 def find_items(text: str, sensitive: Callable[[str], bool]) -> Iterator[tuple[int, int]]:
     """Where the value stands in pairs like ``["name", "value"]`` and ``(b"name", b"value")``."""
+    done = 0
     for item in ITEM.finditer(text):
-        if sensitive(item[1]):
-            start, end = value_span(text, item.end(), "word", literal=True)
-            if end > start:
-                yield start, end
+        if item.end() > done and sensitive(item[1]):
+            start, done = value_span(text, item.end(), "word", literal=True)
+            if done > start:
+                yield start, done
 
 
 def _start_of_words(text: str, start: int, name: str, sign: re.Match[str], sensitive: Callable[[str], bool]) -> int:

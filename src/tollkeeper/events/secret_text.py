@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from functools import partial
 
-from tollkeeper.events.escapes import ESCAPE, Unescaped
-from tollkeeper.events.secret_fields import CAN_BETRAY, CAN_HOLD
+from tollkeeper.events.escapes import ESCAPE, JSON_ESCAPE, URL_ESCAPE, Unescaped
+from tollkeeper.events.secret_elements import find_elements
 from tollkeeper.events.secret_pairs import find_items, find_pairs
-from tollkeeper.events.secret_records import find_records
 from tollkeeper.events.secret_values import BEGINNING, LETTERS, find_values
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 __all__ = ["SIGNS", "find_secrets"]
 
@@ -30,46 +27,56 @@ OPAQUE = re.compile(
 )
 STEP = re.compile(r"/([^/\s?#&=;\"'<>]++)")
 USERINFO = re.compile(r"//([^\s/?#\"'<>]+)@|://([^\s/?#@:\"'<>]*:(?![0-9]*(?:[/?#]|\Z))[^\s@\"'<>]{1,256})@")
-TAG = re.compile(r"<([\w:.-]++)")
 
 # Without one of these signs there is no secret in a text, save after "=" and in a long number.
 SIGNS = re.compile(
     rf"[{LETTERS}<:\"'/%\\{ODD}](?:(?<=[{LETTERS}])(?:{BEGINNING})"
     r"|(?<=:)(?!//)(?<!\dT\d\d:)(?<! \d\d:)(?<!:\d\d:)(?<!\d\d[+-]\d\d:)"
     rf"|(?<=/)(?:{OPAQUE.pattern[1:]}|/[^\s/?#\"'<>]*@)"
-    rf"|(?<=[<{ODD}])|(?<=[\"'])[\])]?\s*+,|[0-9A-Fa-f](?<=%.)[0-9A-Fa-f]|[u/nrt](?<=\\.))"
+    rf"|(?<=[<{ODD}])|(?<=[\"'])[\])]?\s*+,|[0-9A-Fa-f](?<=%.)[0-9A-Fa-f]|[u\"'/\\bfnrt](?<=\\.))"
 )
-LAYERS = 4
+ENCODED = re.compile(r"(?<![^\s\"<>\\])[^\s\"<>\\]*?%[0-9A-Fa-f]{2}[^\s\"<>\\]*+")
+LAYERS = 6
+
+Span = tuple[int, int]
+Find = Callable[[str], Iterator[Span]]
 
 
-def find_secrets(text: str, sensitive: Callable[[str], bool], *, emails: bool = False) -> Iterator[tuple[int, int]]:
+def find_secrets(text: str, sensitive: Callable[[str], bool], *, emails: bool = False) -> list[Span]:
     """Where secrets stand, in no order, some of them more than once."""
-    yield from _find(text, sensitive, emails=emails)
-    layers: list[Unescaped] = []
-    plain = text
-    while ("%" in plain or "\\" in plain) and ESCAPE.search(plain):
-        if len(layers) == LAYERS:  # nobody escapes a harmless text so often
-            yield 0, len(text)
-            return
-        layers.append(Unescaped(plain))
-        plain = layers[-1].text
-        for start, end in _find(plain, sensitive, emails=emails):
-            span = start, end
-            for layer in reversed(layers):
-                span = layer.origin(*span)
-            yield span
+    return _find_in_layers(text, partial(_find, sensitive=sensitive, emails=emails), 0, {})
+
+
+def _find_in_layers(text: str, find: Find, depth: int, known: dict[str, list[Span]]) -> list[Span]:
+    """The secrets of a text, and of what it is without its escapes, as often as it takes."""
+    if text in known:
+        return known[text]
+    spans = known[text] = list(find(text))
+    if depth == LAYERS:
+        return [(0, len(text))] if ESCAPE.search(text) else spans  # nobody escapes a harmless text so often
+    # What is escaped for a URL has no blanks and no quotes, which tells it from what is around it.
+    for word in ENCODED.finditer(text) if "%" in text else ():
+        plain = Unescaped(word[0], URL_ESCAPE)
+        # "+" is a blank in a form, elsewhere a plus: a value may end at the one, and go on beyond the other.
+        for reading in {plain.text, plain.text.replace("+", " ")}:
+            for span in _find_in_layers(reading, find, depth + 1, known):
+                start, end = plain.origin(*span)
+                spans.append((word.start() + start, word.start() + end))
+    if "\\" in text and JSON_ESCAPE.search(text):
+        plain = Unescaped(text, JSON_ESCAPE)
+        spans += [plain.origin(*span) for span in _find_in_layers(plain.text, find, depth + 1, known)]
+    return spans
 
 
 def _find(text: str, sensitive: Callable[[str], bool], *, emails: bool) -> Iterator[tuple[int, int]]:
     if not text.isascii() and UNUSUAL.search(text):
         text = text.translate(TYPED)
     yield from find_values(text, emails=emails)
-    roles = yield from find_pairs(text, sensitive)
+    yield from find_pairs(text, sensitive)
     if '"' in text or "'" in text:
         yield from find_items(text, sensitive)
-    element = "<" in text
-    if (roles & CAN_BETRAY and (roles & CAN_HOLD or element)) or (element and any(map(sensitive, TAG.findall(text)))):
-        yield from find_records(text, sensitive)
+    if "<" in text:
+        yield from find_elements(text, sensitive)
     if "/" in text:
         yield from _find_in_addresses(text, sensitive)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def find_values(text: str, *, emails: bool = False) -> Iterator[tuple[int, int]]
 
 def is_card_number(digits: str) -> bool:
     """Whether digits, and nothing else, are the number of a card: an issuer's, of a right length, that passes Luhn."""
-    return ISSUED.fullmatch(digits) is not None and _passes_luhn(digits)
+    return any(_cards_in(digits, [0], {len(digits)}))
 
 
 def _cards(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -78,20 +79,34 @@ def _cards(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     places = [at for at in range(start, end) if text[at] not in " -"]
     digits = text[start:end].replace(" ", "").replace("-", "")
     begins = [index for index, at in enumerate(places) if index == 0 or places[index - 1] != at - 1]
-    ends = {*begins, len(places)}
-    free = 0
     if text[start - 1 : start] == "." and text[start - 2 : start - 1].isdigit():
         begins.pop(0)  # the decimals of a number
+    for first, last in _cards_in(digits, begins, {*begins, len(places)}):
+        yield places[first], places[last - 1] + 1
+
+
+def _cards_in(digits: str, begins: list[int], ends: set[int]) -> Iterator[tuple[int, int]]:
+    sums = _luhn_sums(digits)
+    free = 0
     for first in begins:
-        for last in range(first + CARD_DIGITS.stop - 1, first + CARD_DIGITS.start - 1, -1):
-            if first >= free and last in ends and is_card_number(digits[first:last]):
-                yield places[first], places[last - 1] + 1
-                free = last
+        for last in range(first + CARD_DIGITS.stop - 1, first + CARD_DIGITS.start - 1, -1) if first >= free else ():
+            if last in ends:
+                counted = sums[last % 2]
+                if (counted[last] - counted[first]) % 10 == 0 and ISSUED.fullmatch(digits, first, last):
+                    yield first, last
+                    free = last
+                    break
 
 
-def _passes_luhn(digits: str) -> bool:
-    doubled = digits[-2::-2].translate(DOUBLED)
-    return (sum(map(int, digits[::-2])) + sum(map(int, doubled))) % 10 == 0
+def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
+    """Running sums of the digits, every second of them doubled: for numbers that end before an even, an odd index."""
+    plain, doubled = list(map(int, digits)), list(map(int, digits.translate(DOUBLED)))
+    sums = []
+    for end in (0, 1):
+        counted = plain.copy()
+        counted[end::2] = doubled[end::2]
+        sums.append([0, *accumulate(counted)])
+    return sums[0], sums[1]
 
 
 def _is_basic(credentials: str) -> bool:

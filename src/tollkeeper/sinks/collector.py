@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - what connecting would import in a thread, which a fork may find in the middle of it
 import gzip
 import http.client
 import logging
@@ -18,9 +19,11 @@ import msgspec
 from tollkeeper.errors import SinkError
 from tollkeeper.events.codec import encode_batch
 from tollkeeper.events.receipt import Receipt
+from tollkeeper.events.redaction import redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from email.message import Message
 
     from tollkeeper.events.event import UsageEvent
 
@@ -72,7 +75,7 @@ class CollectorSink:
             batch = waiting.pop()
             if not batch:
                 continue
-            status, retry_after, body = self._post(gzip.compress(encode_batch(batch), compresslevel=1, mtime=0))
+            status, headers, body = self._post(gzip.compress(encode_batch(batch), compresslevel=1, mtime=0))
             if status == http.client.REQUEST_ENTITY_TOO_LARGE:
                 if len(batch) == 1:
                     self._reject(1, "a single event is too large for the service")
@@ -82,7 +85,7 @@ class CollectorSink:
             elif http.client.OK <= status < http.client.MULTIPLE_CHOICES:
                 self._check(body, len(batch))
             else:
-                raise self._refusal(status, retry_after, body)
+                raise self._refusal(status, headers, body)
 
     def close(self) -> None:
         """Close the connection; a later ``send`` opens it again."""
@@ -90,7 +93,7 @@ class CollectorSink:
         if connection is not None:
             connection.close()
 
-    def _post(self, body: bytes) -> tuple[int, str | None, bytes]:
+    def _post(self, body: bytes) -> tuple[int, Message, bytes]:
         if self._pid != os.getpid():  # after a fork the parent goes on with the connection; ours is a new one
             self._connection, self._pid = None, os.getpid()
         fresh = self._connection is None
@@ -102,7 +105,7 @@ class CollectorSink:
                 raise SinkError(f"{self._shown} does not answer: {error!r}. Is the service running?") from error
         return self._post(body)  # the service may have closed an idle connection: a new one decides
 
-    def _exchange(self, body: bytes) -> tuple[int, str | None, bytes]:
+    def _exchange(self, body: bytes) -> tuple[int, Message, bytes]:
         if self._connection is None:
             kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
             self._connection = kind(self._host, self._port, timeout=self._timeout)
@@ -111,7 +114,7 @@ class CollectorSink:
         answer = response.read(MAX_ANSWER_BYTES)
         if not response.isclosed():  # longer than any answer of ours: do not read on, do not reuse
             self.close()
-        return response.status, response.getheader("Retry-After"), answer
+        return response.status, response.headers, answer
 
     def _check(self, body: bytes, sent: int) -> None:
         try:
@@ -133,10 +136,14 @@ class CollectorSink:
             with suppress(Exception):  # a handler of the host may fail
                 logging.getLogger("tollkeeper").warning(message, self._shown, self.rejected, why)
 
-    def _refusal(self, status: int, retry_after: str | None, body: bytes) -> SinkError:
+    def _refusal(self, status: int, headers: Message, body: bytes) -> SinkError:
         if status in AGAIN or status >= http.client.INTERNAL_SERVER_ERROR:
-            return SinkError(f"{self._shown} answers {status}.", retry_after=_seconds(retry_after))
-        advice = ADVICE.get(status, body[:200].decode("utf-8", "replace"))
+            return SinkError(f"{self._shown} answers {status}.", retry_after=_seconds(headers.get("Retry-After")))
+        place = headers.get("Location")
+        if place and status < http.client.BAD_REQUEST:  # not followed: the token is for nobody else
+            advice = f"it has moved to {redact_url(place)}: set that as the sink"
+        else:
+            advice = ADVICE.get(status, body[:200].decode("utf-8", "replace"))
         return SinkError(f"{self._shown} answers {status}: {advice}.", retry=False)
 
 

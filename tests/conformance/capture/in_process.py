@@ -251,8 +251,8 @@ async def call_asgi(app: ASGIApp, case: Case, state: dict[str, Any]) -> Talk:
             talk.transcript.append(server.said.transcript())
             gone = server.request.promised is not None
             talk.answers.append(None if gone else server.said.answer(request.method))
-        if case.way == "gone":
-            gc.collect()  # what closes a generator that nobody finished
+            if case.way == "gone" or server.said.error:
+                gc.collect()  # which closes what the app forgot, here and not in another test
         if case.way in {"gated", "gone", "background"}:
             talk.told = await asyncio.to_thread(keys.heard)
         talk.at_most = (keys.opened if case.way == "background" else time.perf_counter()) - began

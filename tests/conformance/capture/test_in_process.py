@@ -88,7 +88,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 def params() -> list[object]:
     return [
-        pytest.param((run, level), case, id=f"{run} {level}: {case.name}", marks=pytest.mark.xdist_group(str(run)))
+        pytest.param((run, level), case, id=f"{run} {level}: {case.name}")
         for run in IN_PROCESS
         for level in LEVELS
         for case in CASES
@@ -98,6 +98,7 @@ def params() -> list[object]:
 
 @pytest.mark.timeout(60)
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")  # Django, of its own FileResponse under ASGI
+@pytest.mark.filterwarnings("ignore:.*SpooledTemporaryFile:pytest.PytestUnraisableExceptionWarning")  # Django forgets one
 @pytest.mark.parametrize(("pair", "case"), params(), indirect=["pair"], scope="module")
 def test_an_app_says_the_same_and_the_events_are_right(pair: Pair, case: Case) -> None:
     bare, watched = pair.bare.talk(case), pair.watched.talk(case)

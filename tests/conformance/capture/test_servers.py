@@ -53,7 +53,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def params() -> list[object]:
     return [
-        pytest.param(run, case, id=f"{run}: {case.name}", marks=pytest.mark.xdist_group(str(run)))
+        pytest.param(run, case, id=f"{run}: {case.name}")
         for run in ON_SERVERS
         for case in CASES
         if case.fits(run)

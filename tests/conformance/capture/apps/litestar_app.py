@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, MediaType, Request, Response, Router, WebSocket, delete, get, post, route, websocket
 from litestar.background_tasks import BackgroundTask
+from litestar.datastructures import Cookie
 from litestar.exceptions import ClientException, HTTPException, SerializationException
 from litestar.response import File, Redirect, Stream
-from litestar.response.base import ASGIResponse
 
 from conformance.capture.apps import shop
 from conformance.capture.apps.gate import Gate
@@ -189,10 +189,10 @@ async def empty() -> None:
     return None
 
 
-@get("/many")
-async def many() -> ASGIResponse:
-    headers = [(name.lower().encode(), value.encode()) for name, value in shop.MANY_HEADERS]
-    return ASGIResponse(body=b"many", media_type=TEXT, encoded_headers=headers)
+@get("/many", media_type=TEXT)
+async def many() -> Response[str]:
+    cookies = [Cookie("sid", "hunter2"), Cookie("theme", "dark")]
+    return Response("many", headers={"X-Many": "1, 2"}, cookies=cookies)
 
 
 @get("/latin", media_type=TEXT)

@@ -1,0 +1,42 @@
+"""Secrets that show by the element of XML or HTML around them: ``<token>x</token>``, ``<item key="token">x</item>``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tollkeeper.events.secret_extents import value_span
+from tollkeeper.events.secret_fields import betrayed_by, field_role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["find_elements"]
+
+START_TAG = re.compile(r"<([\w:.-]++)([^<>]*+)>")
+ATTRIBUTE = re.compile(r"(?<![\w:.-])([\w:.-]++)\s*+=")
+
+
+def find_elements(text: str, sensitive: Callable[[str], bool]) -> Iterator[tuple[int, int]]:
+    """Where the content of elements stands whose name, or the value of an attribute, is a sensitive name."""
+    unclosed: set[str] = set()
+    end = 0
+    for tag in START_TAG.finditer(text):
+        name, rest = tag.groups()
+        if tag.start() < end or rest.endswith("/"):
+            continue
+        betrayed = any(
+            betrayed_by(field_role(found[1]), rest[slice(*value_span(rest, found.end(), "word"))], sensitive)
+            for found in ATTRIBUTE.finditer(rest)
+        )
+        if not betrayed and not sensitive(name.rpartition(":")[2]):
+            continue
+        end = -1 if name in unclosed else text.find(f"</{name}", tag.end())
+        if end < 0:
+            unclosed.add(name)
+            if rest and not betrayed:
+                continue  # the repr of some object: <Session object at 0x7f>
+            end = text.find("<", tag.end())
+        end = len(text) if end < 0 else end
+        if end > tag.end():
+            yield tag.end(), end
