@@ -56,7 +56,7 @@ def test_what_led_to_it_is_told_first() -> None:
 
 
 def test_of_a_group_the_first_exception_is_told() -> None:
-    text = tell_failure(note_failure(ExceptionGroup("many", [caught(fails), KeyError()])), str).traceback
+    text = tell_failure(note_failure(BaseExceptionGroup("many", [caught(fails), KeyError()])), str).traceback
     assert "ValueError: boom" in text
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.spooled import Taker, drain, events, segments, wait_for
-from tollkeeper.capture.spool import segment as spool_segment
 from tollkeeper.capture.log import QuietLog
 from tollkeeper.capture.queue import QueueLimits
+from tollkeeper.capture.spool import segment as spool_segment
 from tollkeeper.capture.spool.files import sync
 from tollkeeper.capture.spool.forwarder import Forwarder
 from tollkeeper.capture.spool.segment import Segment

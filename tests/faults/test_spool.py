@@ -22,9 +22,9 @@ import pytest
 
 from support.served import environment
 from support.spooled import Taker, drain, events, wait_for
-from tollkeeper.capture.spool.forwarder import Forwarder
 from tollkeeper.capture.log import QuietLog
 from tollkeeper.capture.queue import QueueLimits
+from tollkeeper.capture.spool.forwarder import Forwarder
 from tollkeeper.capture.spool.spool import Spool
 from tollkeeper.errors import SinkError
 from tollkeeper.sinks.collector import CollectorSink

@@ -36,7 +36,7 @@ SCHEMES = frozenset(
 # What is known of a name, beside the role of its field: it betrays a secret, or it holds one.
 SECRET, HOLDS_SECRET = 64, 128
 MAX_KNOWN, MAX_KNOWN_CHARS = 2048, 256
-LEAST_CARD = 10**12
+LEAST_CARD, BEYOND_CARDS = 10**12, 10**19
 
 
 class Redactor:
@@ -222,9 +222,10 @@ def authorization_scheme(header: str) -> str:
     return f"{scheme} {REDACTED}" if space and scheme.lower() in SCHEMES else REDACTED
 
 
-def _is_card(value: Any) -> bool:
+def _is_card(value: float) -> bool:
     """Whether a number is the number of a card; a client may have made a float of it."""
-    return is_card_number(f"{abs(value):.0f}" if isinstance(value, float) else str(abs(value)))
+    value = abs(value)
+    return value < BEYOND_CARDS and is_card_number(str(int(value)))
 
 
 def _remember(known: dict[str, Any], text: str, what: Any) -> None:

@@ -35,9 +35,9 @@ class Unescaped:
         pieces.append(escaped[done:])
         self.text = "".join(pieces)
 
-    def origin(self, start: int, end: int) -> tuple[int, int]:
-        """Where ``text[start:end]`` stands in the escaped text; it is not empty."""
-        return self._character(start)[0], self._character(end - 1)[1]
+    def origin(self, start: int, end: int, offset: int = 0) -> tuple[int, int]:
+        """Where ``text[start:end]``, which is not empty, stands in the escaped text if that begins at ``offset``."""
+        return offset + self._character(start)[0], offset + self._character(end - 1)[1]
 
     def _character(self, at: int) -> tuple[int, int]:
         index = bisect_right(self._starts, at) - 1

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["find_items", "find_pairs"]
 
 # A name is all that stands between two of these: no letter of any script, no escape and no "-._[]" parts it.
-EDGES = r"=:&;,?#\"'`(){}<>|/"
+EDGES = r"=:&;,?#@\"'`(){}<>|/"
 SIGN = re.compile(r"[=:][=>]?")
 # Read from the sign to the left, so that only what stands before a sign is looked at.
 BACKWARDS = re.compile(rf"\s*+(?:[\])]?[\"'`]([^\"'`\n]{{1,128}}+)[\"'`]|([\])]*+)([\"'`]?)([^\s{EDGES}]++))")
@@ -100,7 +100,12 @@ def _start_of_words(text: str, start: int, name: str, sign: re.Match[str], sensi
     if sign[0] != ":" and not text[sign.start() - 1].isspace():
         return -1
     before = WORDS.search(_line_before(text, start))
-    return start - len(before[0]) if before and sensitive(f"{before[0]}{name}") else -1
+    if before is None:
+        return -1
+    words = before[0].split()
+    # Of three words only the sum counts: "pass the value:" is prose, "social security number:" is not.
+    named = sensitive(f"{words[-1]} {name}") or sensitive("".join((*words, name)))
+    return start - len(before[0]) if named else -1
 
 
 def _is_no_name(text: str, start: int, name: str) -> bool:

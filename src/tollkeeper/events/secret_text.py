@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from tollkeeper.events.escapes import ESCAPE, JSON_ESCAPE, URL_ESCAPE, Unescaped
 from tollkeeper.events.secret_elements import find_elements
 from tollkeeper.events.secret_pairs import find_items, find_pairs
 from tollkeeper.events.secret_values import BEGINNING, LETTERS, find_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 __all__ = ["SIGNS", "find_secrets"]
 
@@ -37,35 +40,44 @@ SIGNS = re.compile(
 )
 ENCODED = re.compile(r"(?<![^\s\"<>\\])[^\s\"<>\\]*?%[0-9A-Fa-f]{2}[^\s\"<>\\]*+")
 LAYERS = 6
+MOST_READ = 24
+"""How many times the length of a text may be read, all layers together."""
 
 Span = tuple[int, int]
-Find = Callable[[str], Iterator[Span]]
 
 
 def find_secrets(text: str, sensitive: Callable[[str], bool], *, emails: bool = False) -> list[Span]:
     """Where secrets stand, in no order, some of them more than once."""
-    return _find_in_layers(text, partial(_find, sensitive=sensitive, emails=emails), 0, {})
+    return _Search(partial(_find, sensitive=sensitive, emails=emails), len(text) * MOST_READ).spans(text, 0)
 
 
-def _find_in_layers(text: str, find: Find, depth: int, known: dict[str, list[Span]]) -> list[Span]:
-    """The secrets of a text, and of what it is without its escapes, as often as it takes."""
-    if text in known:
-        return known[text]
-    spans = known[text] = list(find(text))
-    if depth == LAYERS:
-        return [(0, len(text))] if ESCAPE.search(text) else spans  # nobody escapes a harmless text so often
-    # What is escaped for a URL has no blanks and no quotes, which tells it from what is around it.
-    for word in ENCODED.finditer(text) if "%" in text else ():
-        plain = Unescaped(word[0], URL_ESCAPE)
-        # "+" is a blank in a form, elsewhere a plus: a value may end at the one, and go on beyond the other.
-        for reading in {plain.text, plain.text.replace("+", " ")}:
-            for span in _find_in_layers(reading, find, depth + 1, known):
-                start, end = plain.origin(*span)
-                spans.append((word.start() + start, word.start() + end))
-    if "\\" in text and JSON_ESCAPE.search(text):
-        plain = Unescaped(text, JSON_ESCAPE)
-        spans += [plain.origin(*span) for span in _find_in_layers(plain.text, find, depth + 1, known)]
-    return spans
+class _Search:
+    """Looks into a text, and into what it is without its escapes, within a bound on the work."""
+
+    def __init__(self, find: Callable[[str], Iterator[Span]], budget: int) -> None:
+        self._find = find
+        self._budget = budget
+        self._known: dict[str, list[Span]] = {}
+
+    def spans(self, text: str, depth: int) -> list[Span]:
+        """The secrets of a text below ``depth`` layers of escapes; what has too many of them is a secret whole."""
+        if text in self._known:
+            return self._known[text]
+        self._budget -= len(text)
+        escaped = ESCAPE.search(text) if "%" in text or "\\" in text else None
+        if escaped and (depth == LAYERS or self._budget < 0):
+            return [(0, len(text))]
+        spans = self._known[text] = list(self._find(text))
+        # What is escaped for a URL has no blanks and no quotes, which tells it from what is around it.
+        for word in ENCODED.finditer(text) if escaped else ():
+            plain = Unescaped(word[0], URL_ESCAPE)
+            # "+" is a blank in a form, elsewhere a plus: a value may end at the one, and go on beyond the other.
+            for reading in {plain.text, plain.text.replace("+", " ")}:
+                spans += [plain.origin(*span, word.start()) for span in self.spans(reading, depth + 1)]
+        if escaped and JSON_ESCAPE.search(text):
+            plain = Unescaped(text, JSON_ESCAPE)
+            spans += [plain.origin(*span) for span in self.spans(plain.text, depth + 1)]
+        return spans
 
 
 def _find(text: str, sensitive: Callable[[str], bool], *, emails: bool) -> Iterator[tuple[int, int]]:

@@ -71,7 +71,7 @@ def find_values(text: str, *, emails: bool = False) -> Iterator[tuple[int, int]]
 
 def is_card_number(digits: str) -> bool:
     """Whether digits, and nothing else, are the number of a card: an issuer's, of a right length, that passes Luhn."""
-    return any(_cards_in(digits, [0], {len(digits)}))
+    return ISSUED.fullmatch(digits) is not None and any(_cards_in(digits, [0], {len(digits)}))
 
 
 def _cards(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -13,16 +13,17 @@ HOST = "shop.test"
 Way = Literal["whole", "in turn", "slow", "expect", "cut", "gated", "gone", "background", "websocket"]
 """How a case is sent and read.
 
-whole: everything at once, then read to the end; in turn: each request when the answer to the one before is there; slow: the
-second half of the body when the app waits for it; expect: the body when the server asks for it; cut: the client ends before
-its body does; gated: the app makes a chunk when the client has the one before; gone: the client leaves in the middle of the
-answer; background: the app works on when the answer is out; websocket: a handshake, one message, an end.
+whole: everything at once, then read to the end; in turn: each request when the answer to the one before is there; slow:
+the second half of the body when the app waits for it; expect: the body when the server asks for it; cut: the client
+ends before its body does; gated: the app makes a chunk when the client has the one before; gone: the client leaves in
+the middle of the answer; background: the app works on when the answer is out; websocket: a handshake, one message, an
+end.
 """
 ON_A_SOCKET = {"expect"}
 
 
 class Request(Struct, frozen=True):
-    """A request; ``body`` is sent with its length, or chunked when it is a tuple. ``promised`` is a length that is wrong."""
+    """A request; ``body`` is sent with its length, or chunked when a tuple. ``promised`` is a length that is wrong."""
 
     method: str
     target: str
@@ -81,10 +82,10 @@ class Run(Struct, frozen=True):
 class Case(Struct, frozen=True, kw_only=True):
     """One row of the table.
 
-    ``expect`` tells parts of each event by their dotted names, besides what follows from the request and the answer; ``but``
-    tells what differs where, by door, kind or place, and ``without`` where the case cannot be, and why. ``only`` names the one door
-    that shows a corner of its protocol which frameworks hide; of those ``unanswered`` the server answers in their stead. ``events`` in both is how many there must be,
-    if not as many as answers.
+    ``expect`` tells parts of each event by their dotted names, besides what follows from the request and the answer;
+    ``but`` tells what differs where, by door, kind or place, and ``without`` where the case cannot be, and why.
+    ``only`` names the one door that shows a corner of its protocol which frameworks hide; of those ``unanswered`` the
+    server answers in their stead. ``events`` in both is how many there must be, if not as many as answers.
     """
 
     name: str

@@ -81,7 +81,11 @@ PLAIN = [
         expect={"route": "/users/{user_id}"},
     ),
     Case(name="text", requests=get("/text"), expect={"route": "/text", "response.body": shop.TEXT}),
-    Case(name="empty", requests=get("/empty"), expect={"route": "/empty", "status_code": 204, "response.content_length": 0}),
+    Case(
+        name="empty",
+        requests=get("/empty"),
+        expect={"route": "/empty", "status_code": 204, "response.content_length": 0},
+    ),
     Case(name="a tag", requests=get("/cached"), expect={"route": "/cached", "status_code": 200}),
     Case(
         name="not modified",
@@ -332,7 +336,12 @@ ANSWERS = [
         requests=get("/packed"),
         expect={"response.body": {"packed": True, "token": HIDDEN}, "response.content_length": len(shop.PACKED)},
     ),
-    Case(name="by write", only="bare-wsgi", requests=get("/written"), expect={"response.body": "by write, then by return"}),
+    Case(
+        name="by write",
+        only="bare-wsgi",
+        requests=get("/written"),
+        expect={"response.body": "by write, then by return"},
+    ),
     Case(name="begun by the iterator", only="bare-wsgi", requests=get("/lazy"), expect={"response.body": "lazy"}),
     Case(
         name="begun again",
@@ -341,7 +350,12 @@ ANSWERS = [
         requests=get("/again"),
         expect={"status_code": 503, "response.mimetype": "text/html", "route": "/again"},
     ),
-    Case(name="a body by lines", only="bare-wsgi", requests=send("/lines", b"one\ntwo\nthree\n\nfive"), expect={"route": "/lines"}),
+    Case(
+        name="a body by lines",
+        only="bare-wsgi",
+        requests=send("/lines", b"one\ntwo\nthree\n\nfive"),
+        expect={"route": "/lines"},
+    ),
     Case(name="a lifespan", only="bare-asgi", requests=get("/started"), expect={"response.body": {"started": True}}),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -37,13 +38,13 @@ def secrets(value: Any, at: str = "event") -> list[str]:
     """Where the one secret of all cases got through."""
     if isinstance(value, dict):
         found = [secrets(name, f"a name in {at}") + secrets(part, f"{at}.{name}") for name, part in value.items()]
-        return sum(found, [])
+        return [*chain.from_iterable(found)]
     if isinstance(value, list):
-        return sum([secrets(part, f"{at}[]") for part in value], [])
+        return [*chain.from_iterable(secrets(part, f"{at}[]") for part in value)]
     return [f"{at} tells the secret: {value!r}"] if "hunter2" in str(value) else []
 
 
-def differences(  # noqa: PLR0913 - what an event is held to
+def differences(  # noqa: PLR0917 - what an event is held to
     event: dict[str, Any], case: Case, number: int, talk: Talk, run: Run, level: str = "bodies"
 ) -> list[str]:
     """Tell what is wrong with the event of the request of that number."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from conformance.capture.keys import PAUSE, Keys
 from conformance.capture.talk import Talk
@@ -42,10 +44,8 @@ class _Line:
         self.ended = False
 
     def send(self, data: bytes) -> None:
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # the server has said all that it will say
             self.socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the server has said all that it will say
 
     def read_until(self, enough: Callable[[bytes], object]) -> None:
         """Read until there is enough, or the end."""
@@ -72,7 +72,7 @@ def converse(port: int, case: Case) -> Talk:
             line.socket.close()
 
 
-def _talk(line: _Line, case: Case, **more: float | str) -> Talk:
+def _talk(line: _Line, case: Case, **more: Any) -> Talk:
     methods = [request.method for request in case.requests]
     return Talk(
         transcript=without_dates(line.data),
@@ -94,11 +94,15 @@ def _whole(line: _Line, case: Case, _: Keys) -> Talk:
     return _talk(line, case)
 
 
+def _has_answers(methods: list[str], count: int, data: bytes) -> bool:
+    return len(read_answers(data, methods, ended=False)) >= count
+
+
 def _in_turn(line: _Line, case: Case, _: Keys) -> Talk:
     methods = [request.method for request in case.requests]
     for number, request in enumerate(case.requests, 1):
         line.send(request.head(case.agent, last=number == len(methods)) + request.framed())
-        line.read_until(lambda data, number=number: len(read_answers(data, methods, ended=False)) >= number)
+        line.read_until(partial(_has_answers, methods, number))
     line.read_to_end()
     return _talk(line, case)
 

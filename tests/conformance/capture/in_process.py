@@ -7,6 +7,7 @@ import gc
 import io
 import sys
 import time
+from collections.abc import Sized
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from wsgiref.util import FileWrapper
@@ -120,7 +121,7 @@ def _call_wsgi(app: WSGIApplication, case: Case, request: Request, keys: Keys, t
     result: Iterable[bytes] = ()
     try:
         result = app(_environ(request, case, keys.port if uses_gate else None), start_response)
-        said.messages.append(("length", len(result)) if hasattr(result, "__len__") else "iterable")
+        said.messages.append(("length", len(result)) if isinstance(result, Sized) else "iterable")
         for chunk in result:
             write(chunk)
             if case.way == "gone" and len(said.body) > MIDDLE:
@@ -231,7 +232,7 @@ class _Server:
         elif message["type"] == "http.response.body":
             said.body += message.get("body", b"")
         elif message["type"] == "http.response.pathsend":
-            with open(message["path"], "rb") as file:  # noqa: ASYNC230, PTH123 - a test may block its own loop
+            with open(message["path"], "rb") as file:  # noqa: PTH123 - a test may block its own loop
                 said.body += file.read()
         said.messages.append(dict(message))
 

@@ -1,4 +1,4 @@
-"""In process: an app says the same to its server with and without Tollkeeper, message by message, at every level of capture."""
+"""In process: an app says the same to its server with and without Tollkeeper, message by message, at every level."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def params() -> list[object]:
 
 @pytest.mark.timeout(60)
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")  # Django, of its own FileResponse under ASGI
-@pytest.mark.filterwarnings("ignore:.*SpooledTemporaryFile:pytest.PytestUnraisableExceptionWarning")  # Django forgets one
+# Django forgets one.
+@pytest.mark.filterwarnings("ignore:.*SpooledTemporaryFile:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(("pair", "case"), params(), indirect=["pair"], scope="module")
 def test_an_app_says_the_same_and_the_events_are_right(pair: Pair, case: Case) -> None:
     bare, watched = pair.bare.talk(case), pair.watched.talk(case)

@@ -52,12 +52,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def params() -> list[object]:
-    return [
-        pytest.param(run, case, id=f"{run}: {case.name}")
-        for run in ON_SERVERS
-        for case in CASES
-        if case.fits(run)
-    ]
+    return [pytest.param(run, case, id=f"{run}: {case.name}") for run in ON_SERVERS for case in CASES if case.fits(run)]
 
 
 @pytest.mark.timeout(90)
@@ -70,5 +65,7 @@ def test_a_server_answers_the_same_and_the_events_are_right(pair: Pair, case: Ca
     assert watched.transcript == bare.transcript
     assert watched.told == bare.told
     assert len(events) == due
-    wrong = [line for number, event in enumerate(events) for line in differences(event, case, number, watched, pair.run)]
+    wrong = [
+        line for number, event in enumerate(events) for line in differences(event, case, number, watched, pair.run)
+    ]
     assert not wrong, "\n".join(wrong)

@@ -34,7 +34,7 @@ def make(sink: Sink | None, **options: Any) -> ASGIApp:
         openapi_config=None,
         logging_config=None,
     )
-    return app if sink is None else Tollkeeper(app, sink=sink, **(shop.OPTIONS | options))  # type: ignore[arg-type,return-value]  # Litestar's own names for ASGI
+    return app if sink is None else Tollkeeper(app, sink=sink, **(shop.OPTIONS | options))
 
 
 @get("/users/{user_id:int}")
@@ -240,7 +240,7 @@ async def excluded() -> str:
 @websocket("/socket")
 async def socket(socket: WebSocket[Any, Any, Any]) -> None:
     await socket.accept()
-    async for message in socket.iter_data():
+    async for message in socket.iter_data("text"):
         await socket.send_text(f"echo {message}")
 
 

@@ -12,7 +12,7 @@ from conformance.capture.apps.gate import AsyncGate, Gate
 from tollkeeper import set_consumer, set_units, track
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
 __all__ = [
     "ETAG",
@@ -56,7 +56,7 @@ def _identify(request: Any) -> dict[str, str] | None:
 
 
 def _excluded(request: Any) -> bool:
-    return request.headers.get("x-exclude") == "yes"
+    return bool(request.headers.get("x-exclude") == "yes")
 
 
 OPTIONS: dict[str, Any] = {
@@ -91,7 +91,7 @@ def note_all() -> None:
     set_consumer("ann", label="Ann", group="staff")
 
 
-def chunks(headers: Mapping[str, str]) -> Iterator[bytes]:
+def chunks(headers: Any) -> Iterator[bytes]:
     """Three chunks, each made when the client has the one before."""
     with Gate(headers.get("X-Gate")) as gate:
         for number in range(3):
@@ -107,7 +107,7 @@ def broken_chunks() -> Iterator[bytes]:
     raise OSError("broken")
 
 
-def endless_chunks(headers: Mapping[str, str]) -> Iterator[bytes]:
+def endless_chunks(headers: Any) -> Iterator[bytes]:
     """More than the client will wait for; it is told what became of the generator."""
     with Gate(headers.get("X-Gate")) as gate:
         word = "closed"
@@ -119,7 +119,7 @@ def endless_chunks(headers: Mapping[str, str]) -> Iterator[bytes]:
             gate.tell(word)
 
 
-async def async_chunks(headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+async def async_chunks(headers: Any) -> AsyncIterator[bytes]:
     """As ``chunks``."""
     with AsyncGate(headers.get("x-gate")) as gate:
         for number in range(3):
@@ -135,7 +135,7 @@ async def async_broken_chunks() -> AsyncIterator[bytes]:
     raise OSError("broken")
 
 
-async def async_endless_chunks(headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+async def async_endless_chunks(headers: Any) -> AsyncIterator[bytes]:
     """As ``endless_chunks``."""
     with AsyncGate(headers.get("x-gate")) as gate:
         word = "closed"

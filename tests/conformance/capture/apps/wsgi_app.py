@@ -55,7 +55,7 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{(\w+)\}", lambda found: f"(?P<{found[1]}>{kinds.get(found[1], '[^/]+')})", template))
 
 
-def _text(
+def _text(  # noqa: PLR0917 - as the case has it
     environ: WSGIEnvironment,
     start_response: StartResponse,
     text: str | bytes,
@@ -151,9 +151,7 @@ def _lines(environ: WSGIEnvironment, start_response: StartResponse, _: dict[str,
 
 def _mirror(environ: WSGIEnvironment, start_response: StartResponse, _: dict[str, str]) -> Iterable[bytes]:
     told = (environ["PATH_INFO"], environ["QUERY_STRING"], _headers(environ).items())
-    return _text(
-        environ, start_response, shop.mirrored(environ["REQUEST_METHOD"], *told), kind="application/json"
-    )
+    return _text(environ, start_response, shop.mirrored(environ["REQUEST_METHOD"], *told), kind="application/json")
 
 
 def _chunks(make_chunks: Callable[[WSGIEnvironment], Iterator[bytes]], kind: str = "text/plain") -> View:
@@ -247,10 +245,14 @@ def _lazy(_environ: WSGIEnvironment, start_response: StartResponse, _: dict[str,
     yield b"zy"
 
 
+def _late() -> None:
+    raise KeyError("too late")
+
+
 def _again(_environ: WSGIEnvironment, start_response: StartResponse, _: dict[str, str]) -> Iterable[bytes]:
     start_response("200 OK", [("Content-Type", "text/plain")])
     try:
-        raise KeyError("too late")
+        _late()
     except KeyError:
         start_response("503 Service Unavailable", [("Content-Type", "text/html")], sys.exc_info())
     return [b"sorry"]
