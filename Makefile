@@ -7,7 +7,7 @@ ARGS ?=
 ASSETS := $(wildcard frontend/src/* frontend/package.json frontend/package-lock.json frontend/build.mjs)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench requirements clean
+.PHONY: help demo test oldest check format bench requirements clean
 
 help: ## Show what can be made
 	@echo "Tollkeeper: what can be made (all set-up is done on the way; Python >= 3.11 is all it needs)"
@@ -21,6 +21,9 @@ test: .venv/dev ## Run all tests with coverage; ARGS=tests/store runs some
 	$(BIN)/coverage run -m pytest -n auto $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(if $(ARGS),,$(BIN)/coverage report)
+
+oldest: .venv/dev .venv-oldest/ready ## Run the doors' conformance tests with the oldest versions that are supported
+	TOLLKEEPER_TEST_OLDEST="$(CURDIR)/.venv-oldest/bin/python" $(BIN)/python -m pytest -n auto tests/conformance/capture/test_servers.py
 
 check: .venv/dev ## Check format, lint, types and the import rules
 	$(BIN)/ruff format --check .
@@ -41,9 +44,11 @@ requirements: .venv/dev ## Resolve the pinned requirement files anew
 		pyproject.toml --extra all --output-file requirements/run.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		pyproject.toml --extra all --group dev --output-file requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--group oldest --output-file requirements/oldest.txt
 
 clean: ## Remove what was installed and built
-	rm -rf .venv build dist frontend/node_modules src/tollkeeper/dashboard/static/dist .coverage*
+	rm -rf .venv .venv-oldest build dist frontend/node_modules src/tollkeeper/dashboard/static/dist .coverage*
 
 .venv/bin/python:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -60,4 +65,10 @@ clean: ## Remove what was installed and built
 .venv/dev: .venv/run requirements/dev.txt
 	@echo "Installing what the tests and checks need"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.venv-oldest/ready: .venv/bin/python requirements/oldest.txt
+	@echo "Installing the oldest versions of the frameworks that are supported"
+	@$(BIN)/python -m venv .venv-oldest
+	@.venv-oldest/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/oldest.txt
 	@touch $@

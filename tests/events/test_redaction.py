@@ -27,7 +27,7 @@ def test_other_names_are_left_alone(name: str) -> None:
         ("/a?%74oken=s3", f"/a?%74oken={REDACTED}"),
         ("/a;session=s3?x=1", f"/a;session={REDACTED}"),
         ("/a#access_token=s3", f"/a#access_token={REDACTED}"),
-        ("https://me:s3@host/a?x=me@host", "https://host/a?x=me@host"),
+        ("https://me:s3@host/a?x=me@host", "https://[REDACTED]@host/a?x=me@host"),
         ("/a?token=", f"/a?token={REDACTED}"),
         ("/a?token=abc;def&x=1", f"/a?token={REDACTED}&x=1"),
     ],

@@ -92,8 +92,8 @@ async def _quart_started(_app: object, **_: object) -> None:
 
 
 def _quart_route() -> str | None:
-    from quart import request  # noqa: PLC0415
-    from quart.globals import request_ctx  # noqa: PLC0415
+    from quart import request  # noqa: PLC0415 - installed where this is called
+    from quart.globals import request_ctx  # noqa: PLC0415 - installed where this is called
 
     rule: Any = request.url_rule
     scope: Any = request.scope

@@ -108,7 +108,7 @@ class Watch(Exchange):
         self._charset = response.charset
         # Not by the setter of streaming_content, which would keep the response in a cycle, and forget file_to_stream.
         watched = _AsyncChunks if response.is_async else _Chunks
-        response._iterator = watched(response._iterator, self)  # noqa: SLF001
+        response._iterator = watched(response._iterator, self)  # noqa: SLF001 - the only place where a stream can be watched
 
     def _first(self) -> None:
         if self.first_byte is None and not self._bodiless:

@@ -49,7 +49,7 @@ def _add_plain(app: FastAPI) -> None:  # noqa: C901 - a list of views
     async def change(request: Request, item_id: str, got: Annotated[dict[str, Any], Body()]) -> dict[str, Any]:
         return {"id": item_id, "method": request.method, "got": got}
 
-    @app.delete("/items/{item_id}", status_code=204)
+    @app.delete("/items/{item_id}", status_code=204, response_model=None)
     async def remove(item_id: str) -> None:
         assert item_id
 
@@ -160,7 +160,7 @@ def _add_streams(app: FastAPI) -> None:
 
 
 def _add_headers(app: FastAPI) -> None:
-    @app.get("/empty", status_code=204)
+    @app.get("/empty", status_code=204, response_model=None)
     async def empty() -> None:
         return None
 
