@@ -39,7 +39,7 @@ def test_what_a_machine_is_called_would_be_seen() -> None:
 
 def test_requirement_files_pin_everything_by_hash_and_name_no_host() -> None:
     files = sorted((ROOT / "requirements").glob("*.txt"))
-    assert [path.name for path in files] == ["dev.txt", "oldest.txt", "run.txt"]
+    assert [path.name for path in files] == ["dev.txt", "oldest-apart.txt", "oldest.txt", "run.txt"]
     for path in files:
         text = path.read_text(encoding="utf-8")
         assert not REGISTRY.search(text), path.name

@@ -276,6 +276,11 @@ class Queue(Generic[Item]):
         try:
             events, excluded = build_each(self._build, (item for item, _ in batch), self._breathe, self._log)
             reason = send_until_taken(self._send_once, events, self._retry, self._limits.backoff_seconds, self._log)
+        except BaseException as error:  # what ends this thread; the next put starts another
+            self._log.tell(
+                "sink", "Tollkeeper's thread was ended while it delivered %d events.", len(batch), error=error
+            )
+            raise
         finally:
             failed = len(batch) - len(events) - excluded
             with self._settled_now:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["converse"]
 
 SECONDS = 15
-SLACK = 0.5  # by which a busy machine may let a server note the end after the client has seen it
+SLACK = 2.0  # by which a busy machine may let a server note the end after the client has seen it
 ENOUGH = 100_000  # bytes of an answer that never ends
 HANDSHAKE = (
     ("Connection", "Upgrade"),

@@ -28,4 +28,7 @@ COMMANDS = {
 SERVERS = {"wsgi": ("gunicorn-sync", "gunicorn-threads"), "asgi": ("uvicorn-h11", "uvicorn-httptools")}
 
 ON_SERVERS = [Run(door, app, kind, server) for door, (app, kind) in APPS.items() for server in SERVERS[kind]]
-IN_PROCESS = [Run(door, app, kind, "process") for door, (app, kind) in APPS.items()]
+IN_PROCESS = [
+    *(Run(door, app, kind, "process") for door, (app, kind) in APPS.items()),
+    Run("bare-wsgi", "wsgi_app:make_validated", "wsgi", "process-validated"),
+]

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from conformance.capture.case import OLDEST
 from conformance.capture.doors import COMMANDS
 from support.served import environment
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Server"]
 
 ROOT = Path(__file__).parents[3]
-INTERPRETER = "TOLLKEEPER_TEST_OLDEST"
 APP = "conformance.capture.apps.serving:app"
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 SECONDS = 30
@@ -34,14 +34,14 @@ class Server:
     ``TOLLKEEPER_TEST_OLDEST`` names another interpreter for it, with other versions of the frameworks.
     """
 
-    def __init__(self, run: Run, folder: Path, *, watched: bool) -> None:
+    def __init__(self, run: Run, folder: Path, *, watched: bool, flush_seconds: float = 0.01) -> None:
         folder.mkdir(parents=True)
         self._log = folder / "log"
         self._events = folder / "events.jsonl"
-        python = os.environ.get(INTERPRETER) or sys.executable
+        python = os.environ.get(OLDEST) or sys.executable
         more = {"SHOP_APP": run.app, "PYTHONHASHSEED": "0", "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"}
         if watched:
-            more |= {"SHOP_EVENTS": str(self._events), "TOLLKEEPER_FLUSH_SECONDS": "0.01"}
+            more |= {"SHOP_EVENTS": str(self._events), "TOLLKEEPER_FLUSH_SECONDS": str(flush_seconds)}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [python, "-m", *COMMANDS[run.place], APP],
@@ -80,11 +80,11 @@ class Server:
             time.sleep(0.005)
         return found
 
-    def stop(self) -> None:
-        """End it as a deployment does."""
+    def stop(self) -> int:
+        """End it as a deployment does, and give its exit code."""
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(SECONDS)
+            return self._process.wait(SECONDS)
         finally:
             self._process.kill()
             self._process.wait()

@@ -10,10 +10,12 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Answer", "read_answers", "without_dates"]
+__all__ = ["CLOCKS", "Answer", "read_answers", "without_dates"]
 
 BODILESS = {204, 304}
-_date = re.compile(rb"(?mi)^(date: )\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r$")
+CLOCKS = {"date", "expires"}
+"""Headers whose values follow the clock."""
+_date = re.compile(rb"(?mi)^((?:date|expires): )\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r$")
 
 
 class Answer(Struct):
@@ -30,7 +32,7 @@ class Answer(Struct):
 
 
 def without_dates(data: bytes) -> bytes:
-    """The bytes with every ``Date`` set to the same: the one thing that two runs may differ in."""
+    """The bytes with the headers that tell the time set to the same: the one thing that two runs may differ in."""
     return _date.sub(rb"\1*\r", data)
 
 

@@ -40,13 +40,13 @@ SETTINGS: dict[str, Any] = {
 
 def surroundings(*, propagate: bool = False) -> Any:
     """What must be in force while a request is answered, in a process where others have settings of their own."""
-    _configure()
+    _configure(SETTINGS)
     return override_settings(**(SETTINGS | {"DEBUG_PROPAGATE_EXCEPTIONS": propagate}))
 
 
-def _configure() -> None:
+def _configure(values: dict[str, Any]) -> None:
     if not settings.configured:
-        settings.configure(**SETTINGS)
+        settings.configure(**values)
         django.setup()
 
 
@@ -57,15 +57,21 @@ def make_wsgi(sink: Sink | None, **options: Any) -> Any:
 
 def make_asgi(sink: Sink | None, **options: Any) -> Any:
     """Make the app for ASGI."""
-    return _make(get_asgi_application, sink, options)
+    app = _make(get_asgi_application, sink, options)
+    if sink is None:
+        return app
+    from tollkeeper.django import lifespan  # noqa: PLC0415 - the settings must be there first, and Tollkeeper wanted
+
+    return lifespan(app)
 
 
 def _make(get_application: Any, sink: Sink | None, options: dict[str, Any]) -> Any:
     values = dict(SETTINGS)
+    options.pop("propagate", None)  # which Django asks its settings for at each request
     if sink is not None:
         values["MIDDLEWARE"] = [DOOR, *SETTINGS["MIDDLEWARE"]]
         values["TOLLKEEPER"] = {"sink": sink, **(shop.OPTIONS | options)}
-    _configure()
+    _configure(values)
     with override_settings(**values):
         return get_application()
 

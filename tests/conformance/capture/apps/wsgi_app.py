@@ -7,6 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
+from wsgiref.validate import validator
 
 from conformance.capture.apps import shop
 from conformance.capture.apps.gate import Gate
@@ -22,16 +23,25 @@ if TYPE_CHECKING:
 
     View = Callable[[WSGIEnvironment, StartResponse, dict[str, str]], Iterable[bytes]]
 
-__all__ = ["make"]
+__all__ = ["make", "make_validated"]
 
 ROUTE = "shop.route"
 
 
 def make(sink: Sink | None, **options: Any) -> WSGIApplication:
     """Make the app; without a sink it has never heard of Tollkeeper."""
+    return _watched(_app, sink, options)
+
+
+def make_validated(sink: Sink | None, **options: Any) -> WSGIApplication:
+    """Make it between two validators, that of the application and that of the server which Tollkeeper is to it."""
+    return validator(_watched(validator(_app), sink, options))
+
+
+def _watched(app: WSGIApplication, sink: Sink | None, options: dict[str, Any]) -> WSGIApplication:
     if sink is None:
-        return _app
-    return Tollkeeper(_app, sink=sink, route=lambda environ: environ.get(ROUTE), **(shop.OPTIONS | options))
+        return app
+    return Tollkeeper(app, sink=sink, route=lambda environ: environ.get(ROUTE), **(shop.OPTIONS | options))
 
 
 def _app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -45,7 +55,7 @@ def _app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
                 return view(environ, start_response, match.groupdict())
     if not found and any(template == f"{environ['PATH_INFO']}/" for template, _, _ in ROUTES):
         environ[ROUTE] = f"{environ['PATH_INFO']}/"
-        start_response("308 Permanent Redirect", [("Location", environ[ROUTE]), ("Content-Length", "0")])
+        start_response("308 Permanent Redirect", [("Location", environ[ROUTE]), ("Content-Type", "text/plain")])
         return []
     return _text(environ, start_response, "no", "405 Method Not Allowed" if found else "404 Not Found")
 
