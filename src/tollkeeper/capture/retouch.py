@@ -31,9 +31,9 @@ class Retouch:
         self._failed = failed
 
     def text(self, path: str, text: str) -> str:
-        """What to show of a text where only a text can stand."""
-        shown = self._ask(path, text, str)
-        return shown if isinstance(shown, str) else REDACTED
+        """What to show of a text where only a text can stand; the marker stays."""
+        shown: str = text if text == REDACTED else self._ask(path, text, str)
+        return shown
 
     def document(self, holder: list[Any], path: str) -> None:
         """Replace in place, without recursion, each leaf of JSON that still says something."""

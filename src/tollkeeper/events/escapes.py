@@ -1,15 +1,18 @@
-"""Undo one layer of the escapes of URLs or of JSON, and tell where each character of the result came from."""
+"""Undo one layer of the escapes of URLs, or of JSON and HTML, and tell where each character of the result came from."""
 
 from __future__ import annotations
 
+import html
 import re
 from bisect import bisect_right
 
-__all__ = ["ESCAPE", "JSON_ESCAPE", "URL_ESCAPE", "Unescaped", "unescape"]
+__all__ = ["ESCAPE", "TEXT_ESCAPE", "URL_ESCAPE", "Unescaped", "unescape"]
 
 URL_ESCAPE = re.compile(r"(?:%[89A-Fa-f][0-9A-Fa-f])+|%[0-7][0-9A-Fa-f]")
-JSON_ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|[\"'/\\bfnrt])")
-ESCAPE = re.compile(rf"{URL_ESCAPE.pattern}|{JSON_ESCAPE.pattern}")
+TEXT_ESCAPE = re.compile(
+    r"\\(?:u[0-9A-Fa-f]{4}|[\"'/\\bfnrt])|&(?:quot|apos|amp|lt|gt|#[0-9]{1,6}|#[xX][0-9A-Fa-f]{1,5});"
+)
+ESCAPE = re.compile(rf"{URL_ESCAPE.pattern}|{TEXT_ESCAPE.pattern}")
 CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -49,7 +52,7 @@ class Unescaped:
 
 
 def unescape(text: str) -> str:
-    """Undo one layer of both kinds of escapes."""
+    """Undo one layer of all these escapes."""
     return ESCAPE.sub(_plain, text)
 
 
@@ -57,4 +60,6 @@ def _plain(match: re.Match[str]) -> str:
     escape = match[0]
     if escape[0] == "\\":
         return chr(int(escape.removeprefix("\\u"), 16)) if escape[1] == "u" else CONTROLS.get(escape[1], escape[1])
+    if escape[0] == "&":
+        return html.unescape(escape)
     return bytes.fromhex(escape.replace("%", "")).decode("utf-8", "replace")

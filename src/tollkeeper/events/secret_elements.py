@@ -36,7 +36,7 @@ def find_elements(text: str, sensitive: Callable[[str], bool]) -> Iterator[tuple
             unclosed.add(name)
             if rest and not betrayed:
                 continue  # the repr of some object: <Session object at 0x7f>
-            end = text.find("<", tag.end())
+            end = -1 if text.startswith("<!", tag.end()) else text.find("<", tag.end())
         end = len(text) if end < 0 else end
         if end > tag.end():
             yield tag.end(), end

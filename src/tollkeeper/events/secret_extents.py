@@ -10,9 +10,12 @@ __all__ = ["Reach", "value_span"]
 Reach = Literal["word", "words", "line"]
 """How far a value without quotes goes: to the next blank, to the next name on the line, to the end of the line."""
 
-# Blanks before a value; onto the next line only when it is quoted, bracketed or, as in YAML, indented.
-BLANKS = re.compile(r"\s*+(?=(?:[bBrRuUfF]{1,2})?\\*+[\"'`\[{(])|[^\S\r\n]*+(?:\r?\n[ \t]++)?")
-BLOCK = re.compile(r"[^\S\r\n]*+[|>][+-]?[1-9]?[^\S\r\n]*+\r?\n[ \t]*+([^\r\n]*+(?:(?:\r?\n)++[ \t]++[^\r\n]*+)*+)")
+# Blanks before a value; onto the next line only when it is quoted or in brackets, or all of it is indented, as in YAML.
+BLANKS = re.compile(r"\s*+(?=(?:[bBrRuUfF]{1,2})?\\*+[\"'`\[{(])|[^\S\r\n]*+")
+BLOCK = re.compile(
+    r"[^\S\r\n]*+([|>][+-]?[1-9]?[^\S\r\n]*+)?(?:\r?\n)++([ \t]++)(?(1)|(?!\\*+[\"'`\[{(]))"
+    r"(?P<block>[^\r\n]*+(?:(?:\r?\n)++\2[^\r\n]*+)*+)"
+)
 LITERAL = re.compile(r"(?:-?[0-9][0-9.eE+-]*+|true|false|null|True|False|None)(?=\s*+[,)\]}])")
 OPENING = re.compile(r"(?:[bBrRuUfF]{1,2}(?=\\*+[\"']))?(?:(\\*+)([\"'`])|[\[{(])")
 BARE = {
@@ -24,56 +27,62 @@ BRACKET = re.compile(r"[\[\](){}\"']")
 CLOSERS = ",;)]}>\"'\\"
 
 
-def value_span(text: str, at: int, reach: Reach, *, literal: bool = False) -> tuple[int, int]:
-    """The span of the value that begins at ``at`` or after blanks, without its quotes; what never ends goes to the end.
+def value_span(text: str, at: int, reach: Reach, *, literal: bool = False, limit: int | None = None) -> tuple[int, int]:
+    """The span of the value that begins at ``at`` or after blanks, without its quotes.
 
-    ``literal`` says that a number or the like may end at a comma or a bracket, as in JSON.
+    One that never ends goes to ``limit``, or to the end. ``literal`` says that numbers and the like end, as in JSON, at
+    a comma or a bracket.
     """
-    whole = BLOCK.match(text, at)
-    if whole is None:
-        at = _after(BLANKS, text, at)
-        whole = LITERAL.match(text, at) if literal else None
-    if whole:
-        return whole.span(whole.lastindex or 0)
-    opening = OPENING.match(text, at)
+    limit = len(text) if limit is None else limit
+    block = BLOCK.match(text, at, limit)
+    if block:
+        return block.span("block")
+    at = _after(BLANKS, text, at, limit)
+    number = LITERAL.match(text, at, limit) if literal else None
+    if number:
+        return number.span()
+    opening = OPENING.match(text, at, limit)
     if opening and opening[2]:
-        return opening.end(), _quote_end(text, opening.end(), opening[2], len(opening[1]))
-    return at, _bracket_end(text, at) if opening and literal else _bare_end(text, at, reach)
+        return opening.end(), _quote_end(text, opening.end(), limit, opening[2], len(opening[1]))
+    if opening and literal:
+        return at, _bracket_end(text, at, limit)
+    end = _bare_end(text, at, limit, reach)
+    return at, at + len(text[at:end].rstrip("\\")) if end == limit < len(text) else end
 
 
-def _after(pattern: re.Pattern[str], text: str, at: int) -> int:
-    match = pattern.match(text, at)
+def _after(pattern: re.Pattern[str], text: str, at: int, limit: int) -> int:
+    match = pattern.match(text, at, limit)
     return match.end() if match else at
 
 
-def _bare_end(text: str, at: int, reach: Reach) -> int:
-    end = _after(BARE[reach], text, at)
+def _bare_end(text: str, at: int, limit: int, reach: Reach) -> int:
+    end = _after(BARE[reach], text, at, limit)
     bracket = BRACKET.search(text, at, end)
     closed = at
     if bracket and bracket[0] in "[({":
-        closed = _bracket_end(text, bracket.start())
-        end = _after(BARE["word"], text, closed) if closed > end else end
+        closed = _bracket_end(text, bracket.start(), limit)
+        end = _after(BARE["word"], text, closed, limit) if closed > end else end
     shown = text[at:end].rstrip(CLOSERS) if reach == "word" else ""
     return max(closed, at + len(shown)) if shown else end
 
 
-def _quote_end(text: str, at: int, quote: str, depth: int) -> int:
+def _quote_end(text: str, at: int, limit: int, quote: str, depth: int) -> int:
     """Where a string ends whose opening quote has ``depth`` backslashes before it, as strings within strings have."""
     start = at
-    while (found := text.find(quote, at)) >= 0:
+    while (found := text.find(quote, at, limit)) >= 0:
         count = _slashes(text, start, found)
         at = start = found + 1
         if depth == 0 and count % 2 == 0 and text.startswith(quote, at):
             at = start = found + 2  # as SQL writes a quote within quotes
         elif count < depth or count % (2 * depth + 2) == depth:
             return found - min(count, depth)
-    return len(text)
+    return limit
 
 
-def _bracket_end(text: str, at: int) -> int:
+def _bracket_end(text: str, at: int, limit: int) -> int:
     """Behind the bracket that closes the one at ``at``; brackets in strings do not count."""
     depth, start = 0, at
-    while (found := BRACKET.search(text, at)) is not None:
+    while (found := BRACKET.search(text, at, limit)) is not None:
         at = found.end()
         if found[0] in "[({":
             depth += 1
@@ -82,9 +91,9 @@ def _bracket_end(text: str, at: int) -> int:
             if depth == 0:
                 return at
         elif not text[at - 2].isalnum():  # no apostrophe
-            at = _quote_end(text, at, found[0], _slashes(text, start, at - 1)) + 1
+            at = _quote_end(text, at, limit, found[0], _slashes(text, start, at - 1)) + 1
         start = at
-    return len(text)
+    return limit
 
 
 def _slashes(text: str, start: int, end: int) -> int:

@@ -20,7 +20,7 @@ PARTS = re.compile(
 )
 # … or when one of its words is one of these, too short to be looked for inside other words (className, author).
 WORDS = frozenset(
-    {"auth", "cvc", "cvn", "iban", "otp", "pan", "pass", "pin", "psw", "sid", "sig", "ssn", "tfn", "totp"}
+    {"auth", "cvc", "cvn", "iban", "otp", "pan", "pass", "pin", "psw", "pw", "sid", "sig", "ssn", "tfn", "totp"}
 )
 SHORT = re.compile("|".join(sorted(WORDS)))
 # How much of something was used or is allowed is no secret, and APIs to language models are all about it.
@@ -50,7 +50,7 @@ def is_sensitive(name: str) -> bool:
     """Tell whether values under this name are secrets; ``X-Api-Key``, ``api_key`` and ``apikey`` are one name."""
     letters = _letters(name)
     plain = SEPARATOR.sub("", letters.casefold())
-    if ("%" in letters or "\\" in letters) and ESCAPE.search(letters):
+    if not letters.isalnum() and ESCAPE.search(letters):
         return True  # nobody writes a harmless name like that
     if PARTS.search(plain):
         return not HARMLESS.fullmatch(plain)
@@ -66,11 +66,10 @@ def plain_name(name: str) -> str:
 
 
 def _letters(name: str) -> str:
-    if "%" in name or "\\" in name:
-        for _ in range(LAYERS):
-            if not ESCAPE.search(name):
-                break
-            name = unescape(name)
+    for _ in range(LAYERS):
+        if name.isalnum() or not ESCAPE.search(name):
+            break
+        name = unescape(name)
     if name.isascii():
         return name
     # Normalised, letters of full width are letters, and accents are marks of their own.

@@ -52,9 +52,8 @@ def find_pairs(text: str, sensitive: Callable[[str], bool]) -> Iterator[tuple[in
         if start < 0 or (sign[0] == ":" and not quoted and _is_no_name(text, start, name)):
             continue
         closed = quoted or bool(before[3])
-        first, done = value_span(text, sign.end(), _reach(text, start, name, sign), literal=closed)
-        if not closed:
-            done = _within_quotes(text, start, first, done)
+        limit = size if closed else _end_of_quotes(text, start, sign.end())
+        first, done = value_span(text, sign.end(), _reach(text, start, name, sign), literal=closed, limit=limit)
         if done > first:
             yield first, done
     yield from _find_betrayed(text, roles, sensitive)
@@ -109,8 +108,8 @@ def _start_of_words(text: str, start: int, name: str, sign: re.Match[str], sensi
 
 
 def _is_no_name(text: str, start: int, name: str) -> bool:
-    """Whether a colon follows the host of a URL, or an exception whose message comes."""
-    return text[start - 1 : start] == "/" or RAISED.search(name) is not None
+    """Whether a colon follows the host of a URL, the namespace of an element, or an exception whose message comes."""
+    return text[start - 1 : start] in {"/", "<"} or RAISED.search(name) is not None
 
 
 def _reach(text: str, start: int, name: str, sign: re.Match[str]) -> Reach:
@@ -127,12 +126,13 @@ def _line_before(text: str, at: int) -> str:
     return text[max(0, at - LOOK_BACK) : at].rpartition("\n")[2]
 
 
-def _within_quotes(text: str, name: int, start: int, end: int) -> int:
-    """Where a value ends if all of the pair is in quotes that begin right before it, or before an address it is in."""
-    before = text[max(0, name - 2 * LOOK_BACK) : name]
+def _end_of_quotes(text: str, start: int, value: int) -> int:
+    """Where the quotes end, if any, that begin right before a pair, or before an address that it is in."""
+    before = text[max(0, start - 2 * LOOK_BACK) : start]
     opening = max(before.rfind('"'), before.rfind("'"))
     outside = before[: max(0, opening)].rstrip("\\")[-1:]
     if opening < 0 or outside.isalnum() or any(map(before[opening:].__contains__, " &;\t\n")):
-        return end
-    closing = text.find(before[opening], start, end)
-    return end if closing < 0 else start + len(text[start:closing].rstrip("\\"))
+        return len(text)
+    closing = text.find(before[opening], value)
+    # A quote right behind the sign begins the value, and ends nothing.
+    return len(text) if closing < 0 or not text[value:closing].strip(" \t\\bBrRuUfF") else closing

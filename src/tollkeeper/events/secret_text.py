@@ -6,7 +6,7 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tollkeeper.events.escapes import ESCAPE, JSON_ESCAPE, URL_ESCAPE, Unescaped
+from tollkeeper.events.escapes import ESCAPE, TEXT_ESCAPE, URL_ESCAPE, Unescaped
 from tollkeeper.events.secret_elements import find_elements
 from tollkeeper.events.secret_pairs import find_items, find_pairs
 from tollkeeper.events.secret_values import BEGINNING, LETTERS, find_values
@@ -33,14 +33,14 @@ USERINFO = re.compile(r"//([^\s/?#\"'<>]+)@|://([^\s/?#@:\"'<>]*:(?![0-9]*(?:[/?
 
 # Without one of these signs there is no secret in a text, save after "=" and in a long number.
 SIGNS = re.compile(
-    rf"[{LETTERS}<:\"'/%\\{ODD}](?:(?<=[{LETTERS}])(?:{BEGINNING})"
+    rf"[{LETTERS}<:\"'/%&\\{ODD}](?:(?<=[{LETTERS}])(?:{BEGINNING})"
     r"|(?<=:)(?!//)(?<!\dT\d\d:)(?<! \d\d:)(?<!:\d\d:)(?<!\d\d[+-]\d\d:)"
     rf"|(?<=/)(?:{OPAQUE.pattern[1:]}|/[^\s/?#\"'<>]*@)"
-    rf"|(?<=[<{ODD}])|(?<=[\"'])[\])]?\s*+,|[0-9A-Fa-f](?<=%.)[0-9A-Fa-f]|[u\"'/\\bfnrt](?<=\\.))"
+    rf"|(?<=[<{ODD}])|(?<=[\"'])[\])]?\s*+,|[0-9A-Fa-f](?<=%.)[0-9A-Fa-f]|[u\"'/\\bfnrt](?<=\\.)|[qalg#](?<=&.)[0-9a-zX])"
 )
 ENCODED = re.compile(r"(?<![^\s\"<>\\])[^\s\"<>\\]*?%[0-9A-Fa-f]{2}[^\s\"<>\\]*+")
 LAYERS = 6
-MOST_READ = 24
+MOST_READ = 8
 """How many times the length of a text may be read, all layers together."""
 
 Span = tuple[int, int]
@@ -64,7 +64,7 @@ class _Search:
         if text in self._known:
             return self._known[text]
         self._budget -= len(text)
-        escaped = ESCAPE.search(text) if "%" in text or "\\" in text else None
+        escaped = ESCAPE.search(text) if "%" in text or "\\" in text or "&" in text else None
         if escaped and (depth == LAYERS or self._budget < 0):
             return [(0, len(text))]
         spans = self._known[text] = list(self._find(text))
@@ -74,8 +74,8 @@ class _Search:
             # "+" is a blank in a form, elsewhere a plus: a value may end at the one, and go on beyond the other.
             for reading in {plain.text, plain.text.replace("+", " ")}:
                 spans += [plain.origin(*span, word.start()) for span in self.spans(reading, depth + 1)]
-        if escaped and JSON_ESCAPE.search(text):
-            plain = Unescaped(text, JSON_ESCAPE)
+        if escaped and TEXT_ESCAPE.search(text):
+            plain = Unescaped(text, TEXT_ESCAPE)
             spans += [plain.origin(*span) for span in self.spans(plain.text, depth + 1)]
         return spans
 

@@ -25,8 +25,8 @@ LONG_NUMBER = re.compile(r"[0-9](?<![0-9].)[0-9 -]{12}")
 VALUES = re.compile(
     r"(?P<jwt>eyJ[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]*+){2,4})"
     r"|(?P<none>eyJ[A-Za-z0-9_-]++)"
-    r"|[Bb](?i:earer)[\s+]++(?!(?i:auth|token|scheme|realm=|credential|\w{1,40}=[\"\\]))(?P<bearer>[\w.~+/=:%|-]{6,}+)"
-    r"|[Bb](?i:asic)[\s+]++(?P<basic>[A-Za-z0-9+/_-]{2,}+={0,2})"
+    r"|[Bb](?i:earer)(?:\s++|\+)(?!(?i:auth|token|scheme|realm=|credential|\w{1,40}=[\"\\]))(?P<bearer>[\w.~+/=:%|-]{6,}+)"
+    r"|[Bb](?i:asic)(?:\s++|\+)(?P<basic>[A-Za-z0-9+/_-]{2,}+={0,2})"
     r"|(?P<card>[0-9](?:[ -]?[0-9]){12,}+)"
     r"|(?P<stripe>[sr]k_(?:live|test)_[A-Za-z0-9]{10,}+|whsec_[A-Za-z0-9+/=]{16,}+)"
     r"|(?P<openai>sk-(?=[A-Za-z_-]{0,40}+[0-9])[A-Za-z0-9_-]{20,}+)"
