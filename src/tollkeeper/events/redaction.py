@@ -20,7 +20,7 @@ __all__ = ["REDACTED", "is_sensitive", "is_suspect", "redact_text", "redact_url"
 REDACTED = "[REDACTED]"
 
 VALUE_WITH_SIGN = re.compile(r"=[^&;?#=]*+=")
-ORIGIN = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*+:)?//[^/?#@=\s]*+(?=[/?#]|\Z)|")
+ORIGIN = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*+:)?//[^/?#@=:\s]*+(?::[0-9]{1,5})?(?=[/?#]|\Z)|")
 WITHIN = re.compile(r"([;?#])")
 
 _remembered = lru_cache(maxsize=4096)(is_sensitive)
