@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tollkeeper.capture.body import BodyStart, RequestTee
+from tollkeeper.capture.body import BodyStart, RequestTee, tee_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ READERS: dict[str, Callable[[RequestTee], object]] = {
 
 def tee(limit: int = 100) -> tuple[RequestTee, BodyStart]:
     start = BodyStart(limit)
-    return RequestTee(io.BytesIO(DATA), start, fail), start
+    return tee_request(io.BytesIO(DATA), start, fail), start
 
 
 def fail(error: Exception) -> None:
@@ -66,14 +66,14 @@ def test_an_eater_that_fails_is_told_once_and_the_app_gets_its_body() -> None:
             raise ValueError(data)
 
     errors: list[Exception] = []
-    stream = RequestTee(io.BytesIO(DATA), Broken(), errors.append)
+    stream = tee_request(io.BytesIO(DATA), Broken(), errors.append)
     assert stream.read(4) + stream.read() == DATA
     assert [str(error) for error in errors] == ["b'line'"]
     assert stream.seen == len(DATA)
 
 
 def test_a_stream_may_be_counted_only() -> None:
-    stream = RequestTee(io.BytesIO(DATA), None, fail)
+    stream = tee_request(io.BytesIO(DATA), None, fail)
     assert stream.read() == DATA
     assert stream.seen == len(DATA)
 
@@ -83,4 +83,4 @@ def test_what_the_stream_lacks_the_tee_lacks() -> None:
         def read(self, _size: int = -1) -> bytes:
             return b""
 
-    assert not hasattr(RequestTee(Bare(), None, fail), "readinto")
+    assert not hasattr(tee_request(Bare(), None, fail), "readinto")

@@ -12,10 +12,10 @@ from msgspec import Raw
 from tollkeeper.capture.document import Rules, build_event
 from tollkeeper.capture.exchange import Exchange, RequestFacts
 from tollkeeper.capture.failure import note_failure
-from tollkeeper.capture.log import QuietLog
 from tollkeeper.capture.options import CaptureOptions, read_options
 from tollkeeper.capture.redact import Redactor
 from tollkeeper.events.codec import decode_batch, encode_batch
+from tollkeeper.log import QuietLog
 
 OPTIONS = read_options({})
 
@@ -136,6 +136,47 @@ def test_a_path_that_is_not_utf_8() -> None:
     assert shown["route"] == "(unmatched)"
 
 
+def test_the_function_of_the_app_is_told_where_each_value_stands() -> None:
+    seen: dict[str, Any] = {}
+
+    def look(path: str, value: Any) -> Any:
+        seen[path] = value
+        return value
+
+    facts = {
+        "query": "q=a",
+        "referer": "http://r/",
+        "origin": "http://o",
+        "user_agent": "curl/8",
+        "headers": [("X-Plan", "large")],
+        "content_type": "application/json",
+    }
+    made = exchange(
+        facts=facts,
+        request_body=b'{"age":41}',
+        response_headers=[("Content-Type", "text/plain")],
+        response_body=b"fine",
+        failure=note_failure(ValueError("boom")),
+        variables={"plan": "large"},
+    )
+    assert build_event(made, Rules(OPTIONS, Redactor(custom=look))) is not None
+    assert {path: value for path, value in seen.items() if path != "error.traceback"} == {
+        "path": "/users/7",
+        "url": "http://api.example/users/7?q=a",
+        "client.referer": "http://r/",
+        "client.origin": "http://o",
+        "client.user_agent": "curl/8",
+        "request.args.q": "a",
+        "request.headers.X-Plan": "large",
+        "request.body.age": 41,
+        "response.headers.Content-Type": "text/plain",
+        "response.body": "fine",
+        "exception": "ValueError('boom')",
+        "error.message": "boom",
+        "variables.plan": "large",
+    }
+
+
 def test_what_is_too_long_for_the_wire_is_cut_after_it_is_redacted() -> None:
     shown = document(
         exchange(
@@ -189,6 +230,17 @@ def test_how_much_of_an_address_is_kept(ip: Any, shown: str | None) -> None:
 
 
 texts = st.text(st.characters(), max_size=20)
+
+
+def test_text_that_is_no_unicode_costs_no_event() -> None:
+    broken = json.loads('"a\\ud800"')  # as every client may send it
+    error = ValueError(broken)
+    error.__cause__ = ValueError(broken)
+    made = exchange(failure=note_failure(error), variables={broken: broken, "n": 1, "b": [1]})
+    told = document(made)
+    assert told["variables"] == {"a?": "a?", "n": 1, "b": [1]}
+    assert told["error"]["message"] == "a?"
+    assert "ValueError: a?" in told["error"]["traceback"]
 
 
 @given(

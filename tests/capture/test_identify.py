@@ -18,7 +18,7 @@ def test_the_same_credential_is_the_same_consumer_and_cannot_be_read_from_it() -
     assert first == default_consumer(None, "Bearer my-secret-key") == default_consumer(None, basic("my-secret-key:pw"))
     assert first is not None
     assert first.key.startswith("key_")
-    assert len(first.key) == 16
+    assert len(first.key) == 36
     assert "secret" not in str(first)
     assert first != default_consumer("my-other-key", None)
 

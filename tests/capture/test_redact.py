@@ -33,6 +33,11 @@ def test_any_type_is_replaced(value: object) -> None:
         ({"k": "token", "v": "x", "n": 1}, {"k": "token", "v": X, "n": 1}),
         ({"field": "pin", "old": 1, "new": 2}, {"field": "pin", "old": X, "new": X}),
         ({"type": "password", "value": "x", "text": "y"}, {"type": "password", "value": X, "text": "y"}),
+        (
+            {"op": "replace", "path": "/users/7/password", "value": "x"},
+            {"op": "replace", "path": "/users/7/password", "value": X},
+        ),
+        ({"path": "/auth/login", "text": "y", "data": 3}, {"path": "/auth/login", "text": "y", "data": 3}),
         ({"name": "Ann", "value": "x"}, {"name": "Ann", "value": "x"}),
         ({"name": ["token"], "value": "x"}, {"name": ["token"], "value": "x"}),
         ({"note": '{"password": "x"}'}, {"note": f'{{"password": "{X}"}}'}),
@@ -132,6 +137,8 @@ def test_args_keep_all_of_each_name() -> None:
         "f[0][value]": X,
         "page": "1",
     }
+    assert redactor.args("q[]=token&q[]=x&page=1&q[]=y") == {"q[]": ["token", X, "y"], "page": "1"}
+    assert redactor.args("=pin&=x") == {"": ["pin", X]}
     assert redactor.args(JWT) == {X: ""}
     assert redactor.args("q=a;token=b") == {"q": f"a;token={X}"}
     assert redactor.args('{"password":"x"}') == {f'{{"password":"{X}"}}': X}

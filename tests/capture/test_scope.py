@@ -6,12 +6,12 @@ import pytest
 
 from support.asgi import http_scope
 from tollkeeper.capture.exchange import RequestFacts
-from tollkeeper.capture.log import QuietLog
 from tollkeeper.capture.scope import ScopeExchange, header_pairs, header_value
+from tollkeeper.log import QuietLog
 
 
 def noted(*, detailed: bool = False, **parts: Any) -> ScopeExchange:
-    return ScopeExchange("shop", http_scope(parts.pop("target", "/p"), **parts), QuietLog(), None, detailed=detailed)
+    return ScopeExchange.of("shop", http_scope(parts.pop("target", "/p"), **parts), QuietLog(), None, detailed=detailed)
 
 
 def facts(**parts: Any) -> RequestFacts:
@@ -95,7 +95,7 @@ def test_a_path_has_the_bytes_that_the_client_sent(path: str, raw_path: bytes | 
 def test_without_a_host_the_servers_address_stands(server: object, host: str) -> None:
     scope = http_scope(server=server, client=None)
     scope["headers"] = []
-    exchange = ScopeExchange("shop", scope, QuietLog(), None, detailed=False)
+    exchange = ScopeExchange.of("shop", scope, QuietLog(), None, detailed=False)
     told = exchange.read(exchange)
     assert (told.host, told.peer) == (host, None)
 
@@ -111,3 +111,10 @@ def test_headers_are_taken_from_whatever_can_be_read_twice() -> None:
     assert header_pairs(iter([pair])) == ()
     assert header_value([pair, (b"a", b"2")], b"a") == "1"
     assert header_value([pair], b"b") == ""
+
+
+def test_what_an_odd_server_notes_is_weighed_without_its_numbers() -> None:
+    exchange = noted()
+    odd = noted()
+    odd.noted = (*exchange.noted, 4711, b"raw")
+    assert odd.weight() - exchange.weight() == len(b"raw")

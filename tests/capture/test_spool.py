@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.spooled import drain, events, segments
-from tollkeeper.capture.spool.files import Files, sync
 from tollkeeper.capture.spool.spool import Spool
 from tollkeeper.errors import ConfigurationError
+from tollkeeper.folders.files import Files, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -433,7 +433,7 @@ def test_a_folder_that_is_taken_away_before_it_is_claimed_is_made_again(
 def test_a_file_system_without_flock_is_said_and_nothing_is_left(
     spool: Spool, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tollkeeper.capture.spool.files.fcntl.flock", failing(errno.ENOLCK, 1)(print))
+    monkeypatch.setattr("tollkeeper.folders.files.fcntl.flock", failing(errno.ENOLCK, 1)(print))
     with pytest.raises(OSError, match="locks"):
         spool.append(events(1))
     assert list(path.iterdir()) == []

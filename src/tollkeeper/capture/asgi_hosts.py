@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tollkeeper.capture.asgi_types import Scope
     from tollkeeper.capture.exchange import Exchange
 
-__all__ = ["app_name", "holds", "listen"]
+__all__ = ["app_name", "holds", "layers", "listen", "rule_template"]
 
 MAX_WRAPPERS = 32
 HINTS = frozenset({308, 405})  # a redirect to a slash; a path that is known, though not for this method
@@ -27,7 +27,7 @@ _variable = re.compile(r"<(?:[a-zA-Z_]\w*(?:\(.*?\))?:)?([a-zA-Z_]\w*)>")
 
 def app_name(app: object) -> str | None:
     """What an app calls itself: the title of FastAPI and Litestar, Quart's name; None when it says nothing."""
-    for layer in _layers(app):
+    for layer in layers(app):
         described = getattr(layer, "openapi_config", None)
         for name in (getattr(layer, "title", None), getattr(described, "title", None), getattr(layer, "name", None)):
             if isinstance(name, str) and name:
@@ -37,7 +37,7 @@ def app_name(app: object) -> str | None:
 
 def holds(stack: object, middleware: object) -> bool:
     """Whether a middleware is one of the layers of a stack."""
-    return any(layer is middleware for layer in _layers(stack))
+    return any(layer is middleware for layer in layers(stack))
 
 
 def listen(app: object, ending: Callable[[], Awaitable[None]]) -> None:
@@ -45,7 +45,7 @@ def listen(app: object, ending: Callable[[], Awaitable[None]]) -> None:
 
     ``ending`` is called when Litestar shuts down: what stands in it hears of no lifespan.
     """
-    for layer in _layers(app):
+    for layer in layers(app):
         if hasattr(layer, "asgi_router"):
             for name, hook in (("after_exception", _litestar_failed), ("on_shutdown", ending)):
                 hooks = getattr(layer, name, None)
@@ -58,7 +58,7 @@ def listen(app: object, ending: Callable[[], Awaitable[None]]) -> None:
         got_request_exception.connect(_quart_failed)
 
 
-def _layers(app: object) -> Iterator[object]:
+def layers(app: object) -> Iterator[object]:
     """An app and what it wraps, as far as that can be seen."""
     for _ in range(MAX_WRAPPERS):
         if app is None:
@@ -99,7 +99,7 @@ def _quart_route() -> str | None:
     scope: Any = request.scope
     if rule is None and getattr(request.routing_exception, "code", None) in HINTS:
         rule = _nearest_rule(request_ctx.url_adapter)
-    return None if rule is None else f"{mounted_at(scope, scope['path'])}{_template(rule.rule)}"
+    return None if rule is None else f"{mounted_at(scope, scope['path'])}{rule_template(rule.rule)}"
 
 
 def _nearest_rule(adapter: Any) -> Any:
@@ -113,6 +113,6 @@ def _nearest_rule(adapter: Any) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _template(rule: str) -> str:
+def rule_template(rule: str) -> str:
     """``/users/<int:id>`` as ``/users/{id}``."""
     return _variable.sub(r"{\1}", rule)

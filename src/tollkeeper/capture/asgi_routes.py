@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tollkeeper.capture.asgi_types import Scope
     from tollkeeper.capture.scope import ScopeExchange
 
-__all__ = ["known_route", "mounted_at"]
+__all__ = ["known_route", "matching_route", "mounted_at"]
 
 MOUNTED = "/{path}"  # how Starlette writes down what is below a mount
 MAX_WRAPPERS = 32
@@ -30,6 +30,13 @@ def known_route(exchange: ScopeExchange, scope: Scope) -> str | None:
     if "router" in scope:
         return _starlette(exchange, scope)
     return None
+
+
+def matching_route(routes: Iterable[Any], scope: Scope) -> str | None:
+    """The whole template of the first of Starlette's routes that matches a scope nobody has routed yet."""
+    whole = {**scope, "root_path": scope.get("app_root_path", scope.get("root_path", "")), "path_params": {}}
+    found = _search(routes, whole, None)
+    return None if found is None else f"{mounted_at(whole, scope['path'])}{found}"
 
 
 def mounted_at(scope: Scope, path: str) -> str:

@@ -69,7 +69,7 @@ class Watch:
         self._answer: BodyStart | None = None
         self._request: BodyStart | MultipartSummary | None = None
         detailed = recorder.keeps_details and recorder.is_sampled()
-        exchange = self._exchange = ScopeExchange(source, scope, recorder.log, outer, detailed=detailed)
+        exchange = self._exchange = ScopeExchange.of(source, scope, recorder.log, outer, detailed=detailed)
         if detailed and recorder.options.level == "bodies":
             self._keep_request()
         scope[SCOPE_KEY] = exchange

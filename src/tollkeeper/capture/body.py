@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tollkeeper.capture.options import CaptureOptions
 
-__all__ = ["BodyStart", "RequestTee", "keep_answer", "keep_request"]
+__all__ = ["BodyStart", "RequestTee", "keep_answer", "keep_request", "tee_request"]
 
 
 class Eater(Protocol):
@@ -54,10 +54,17 @@ def keep_request(content_type: str, options: CaptureOptions) -> BodyStart | Mult
 
 def keep_answer(headers: Sequence[tuple[str, str]], options: CaptureOptions) -> BodyStart | None:
     """What is to be fed with the body of an answer; None when nothing of it is kept."""
+    content_type = ""
     for name, value in headers:
         if name.lower() == "content-type":
-            return BodyStart(options.max_body_bytes) if is_kept(value, options.content_types) else None
-    return None
+            content_type = value
+            break
+    return BodyStart(options.max_body_bytes) if is_kept(content_type, options.content_types) else None
+
+
+def tee_request(stream: Any, eater: Eater | None, failed: Callable[[Exception], None]) -> RequestTee:
+    """Stand between the app and the stream of a body; what the stream lacks, it lacks too."""
+    return (_BufferedTee if hasattr(stream, "readinto") else RequestTee)(stream, eater, failed)
 
 
 class RequestTee:
@@ -97,12 +104,16 @@ class RequestTee:
     def __iter__(self) -> Iterator[bytes]:
         return map(self._saw, self._stream)
 
-    def _readinto(self, buffer: Any) -> int | None:
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _BufferedTee(RequestTee):
+    """Of a stream that reads into the app's memory, as most do."""
+
+    def readinto(self, buffer: Any) -> int | None:
+        """As the stream's."""
         count: int | None = self._stream.readinto(buffer)
         if count:
             self._saw(bytes(memoryview(buffer)[:count]))
         return count
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._stream, name)  # what the stream lacks, this one lacks too
-        return self._readinto if name == "readinto" else value

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["KEPT", "Content", "is_kept", "read_content"]
 
 KEPT = ("application/json", "+json", "application/x-www-form-urlencoded", "multipart/form-data", "text/")
-"""The content types whose bodies are kept: whole ones, ``+endings`` and ``beginnings/``."""
+"""The content types whose bodies are kept: whole ones, ``+endings``, ``beginnings/``; ``*/*`` would be all."""
 
 FORM = "application/x-www-form-urlencoded"
 LINES = frozenset({"application/jsonl", "application/ndjson", "application/x-jsonlines", "application/x-ndjson"})
@@ -70,7 +70,7 @@ def _is_kept(media_type: str, kept: tuple[str, ...]) -> bool:
     for pattern in map(str.lower, kept):
         if plain.endswith(pattern) if pattern[:1] == "+" else plain == pattern:
             return True
-        if pattern.endswith(("/", "/*")) and plain.startswith(pattern.rstrip("*")):
+        if pattern == "*/*" or (pattern.endswith(("/", "/*")) and plain.startswith(pattern.rstrip("*"))):
             return True
     return False
 

@@ -19,7 +19,9 @@ exchange_in_hand: ContextVar[Exchange | None] = ContextVar("tollkeeper", default
 def current() -> Exchange | None:
     """The request in hand, with the ``id`` that its event will have; None outside of a watched request."""
     exchange = exchange_in_hand.get()
-    return None if exchange is None or exchange.finished else exchange
+    while exchange is not None and exchange.finished:  # a mounted app has answered, the one around it has not
+        exchange = exchange.outer
+    return exchange
 
 
 def skip() -> None:

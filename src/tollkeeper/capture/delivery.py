@@ -11,8 +11,8 @@ from tollkeeper.errors import SinkError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tollkeeper.capture.log import QuietLog
     from tollkeeper.events.event import UsageEvent
+    from tollkeeper.log import QuietLog
 
 __all__ = ["build_each", "send_until_taken"]
 

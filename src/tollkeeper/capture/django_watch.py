@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote_to_bytes
 
-from tollkeeper.capture.body import BodyStart, RequestTee
+from tollkeeper.capture.body import BodyStart, RequestTee, tee_request
 from tollkeeper.capture.content import is_kept
 from tollkeeper.capture.current import exchange_in_hand
-from tollkeeper.capture.environ import header_pairs, note_environ, read_environ
+from tollkeeper.capture.environ import note_environ, note_headers, read_environ
 from tollkeeper.capture.exchange import Exchange
 from tollkeeper.capture.multipart import MultipartSummary
 from tollkeeper.capture.wsgi import ENVIRON_KEY as EXCHANGE_KEY
@@ -35,39 +35,56 @@ class Watch(Exchange):
     Once it is made, none of its methods raises, and ``over`` counts once.
     """
 
-    _over = True  # what could not be made is not to be recorded when it is thrown away
+    path: str
+    scheme: str
+    _recorder: Recorder
+    _bodiless: bool
+    _sends_files: bool
+    _over: bool = True  # what could not be made is not to be recorded when it is thrown away
     _request: BodyStart | MultipartSummary | None = None
     _tee: RequestTee | None = None
     _answer: BodyStart | None = None
-    _passing = True  # whether the bytes of the answer pass by here
-    _charset = "utf-8"
+    _passing: bool = True  # whether the bytes of the answer pass by here
+    _charset: str = "utf-8"
 
-    def __init__(self, recorder: Recorder, request: Any, source: str) -> None:
+    @classmethod
+    def of(cls, recorder: Recorder, request: Any, source: str) -> Self:
+        """Begin one; raises whatever an odd request leads to."""
         meta = request.META
-        outer = getattr(request, "scope", meta).get(EXCHANGE_KEY)
-        super().__init__(source, note_environ(meta), _read, recorder.log, outer)
-        self.path: str = request.path
-        self.scheme: str = request.scheme
-        self._bodiless = request.method == "HEAD"
-        self._sends_files = bool(meta.get("wsgi.file_wrapper"))
+        watch = cls(
+            source,
+            note_environ(meta),
+            _read,
+            recorder.log,
+            getattr(request, "scope", meta).get(EXCHANGE_KEY),
+        )
+        watch.path = request.path
+        watch.scheme = request.scheme
+        watch._recorder = recorder
+        watch._bodiless = request.method == "HEAD"
+        watch._sends_files = bool(meta.get("wsgi.file_wrapper"))
+        watch._read_along(request, meta)
+        watch._over = False
+        exchange_in_hand.set(watch)
+        return watch
+
+    def _read_along(self, request: Any, meta: dict[str, Any]) -> None:
+        recorder = self._recorder
         if recorder.keeps_details and recorder.is_sampled():
             self.detailed = True
-            self.request_headers = header_pairs(meta)
+            self.request_headers = note_headers(meta)
             kind = meta.get("CONTENT_TYPE") or ""
             if recorder.options.level == "bodies" and is_kept(kind, recorder.options.content_types):
                 multipart = kind.lower().startswith("multipart/")
                 self._request = MultipartSummary(kind) if multipart else BodyStart(recorder.options.max_body_bytes)
         if self._request is not None or "HTTP_TRANSFER_ENCODING" in meta:
             self._follow_body(vars(request), recorder)
-        self._recorder = recorder
-        self._over = False
-        exchange_in_hand.set(self)
 
     def _follow_body(self, request: dict[str, Any], recorder: Recorder) -> None:
         if "_body" in request and self._request is not None:  # a middleware before us has read it
             self._request.feed(request["_body"])
         if "_stream" in request:
-            self._tee = request["_stream"] = RequestTee(request["_stream"], self._request, recorder.trouble)
+            self._tee = request["_stream"] = tee_request(request["_stream"], self._request, recorder.trouble)
 
     def __reduce__(self) -> tuple[type[bool], tuple[bool]]:
         return bool, (True,)  # requests are pickled and copied, and with them the mark that they are watched

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -33,7 +34,6 @@ SHORT, ROUTE, LONG, METHOD = 255, 1024, 8192, 32
 MAX_HEADERS_CHARS = 32 * 2**10
 MAX_ARGS = 256
 MAX_EVENT_BYTES = 256 * 2**10
-SURELY_SMALL = 64 * 2**10
 
 _encode = msgspec.json.Encoder().encode
 
@@ -76,17 +76,19 @@ def _event(exchange: Exchange, facts: RequestFacts, route: str, status: int, rul
     told: dict[str, Any] = {}
     if exchange.units is not None:
         told["units"] = exchange.units
+    if exchange.gated is not None:
+        told["gated"] = True
     if exchange.variables:
         told["variables"] = _variables(exchange.variables, redactor)
     if failure is not None:
-        told["exception"] = _cut(redactor.text(failure.shown), LONG)
-        told["error"] = tell_failure(failure, redactor.text)
+        told["exception"] = _cut(redactor.text(failure.shown, "exception"), LONG)
+        told["error"] = tell_failure(failure, lambda text, at: redactor.text(_printable(text), at))
     return UsageEvent(
         id=exchange.id,
         source=_cut(exchange.source, SHORT) or "",
         time=datetime.fromtimestamp(exchange.time, UTC),
         method=_cut(facts.method, METHOD) or "UNKNOWN",
-        path=redactor.url(_printable(facts.path.decode("utf-8", "replace")))[:LONG],
+        path=redactor.url(_printable(facts.path.decode("utf-8", "replace")), "path")[:LONG],
         route=route,
         url=_url(facts, redactor),
         status_code=status,
@@ -121,7 +123,10 @@ def _request(exchange: Exchange, facts: RequestFacts, rules: Rules) -> Request:
 
 
 def _response(exchange: Exchange, rules: Rules) -> Response:
-    pairs = [(_as_text(name), _as_text(value)) for name, value in exchange.response_headers]
+    pairs = [
+        (name, value) if type(name) is str is type(value) else (_as_text(name), _as_text(value))
+        for name, value in exchange.response_headers
+    ]
     told = {name.lower(): value for name, value in pairs}
     kind, announced, size = told.get("content-type", ""), told.get("content-length", ""), exchange.response_size
     if size is None and announced.isdecimal():
@@ -140,13 +145,13 @@ def _response(exchange: Exchange, rules: Rules) -> Response:
 
 def _client(facts: RequestFacts, rules: Rules) -> Client:
     options, redactor = rules.options, rules.redactor
-    agent = None if facts.user_agent is None else _cut(redactor.text(facts.user_agent), LONG)
+    agent = None if facts.user_agent is None else _cut(redactor.text(facts.user_agent, "client.user_agent"), LONG)
     platform, browser = platform_and_browser(agent or "")
     peer = facts.forwarded or facts.peer if options.trust_proxy else facts.peer
     return Client(
-        referer=_cut(redactor.url(facts.referer), LONG) if facts.referer else None,
+        referer=_cut(redactor.url(facts.referer, "client.referer"), LONG) if facts.referer else None,
         authorization=authorization_scheme(facts.authorization) if facts.authorization else None,
-        origin=_cut(redactor.url(facts.origin), LONG) if facts.origin else None,
+        origin=_cut(redactor.url(facts.origin, "client.origin"), LONG) if facts.origin else None,
         remote_address=_cut(shown_address(peer, options.ip), SHORT),
         user_agent=agent,
         platform=_cut(platform, SHORT),
@@ -166,7 +171,10 @@ def _args(query: str, redactor: Redactor) -> dict[str, Any]:
 
 
 def _variables(variables: dict[str, Any], redactor: Redactor) -> Raw:
-    return Raw(_encode(redactor.document(msgspec.json.decode(_encode(variables)), "variables")))
+    told = {
+        _printable(name): _printable(value) if isinstance(value, str) else value for name, value in variables.items()
+    }
+    return Raw(_encode(redactor.document(msgspec.json.decode(_encode(told)), "variables")))
 
 
 def _headers(headers: Iterable[tuple[str, str]] | None, redactor: Redactor, at: str) -> Raw | UnsetType:
@@ -196,6 +204,7 @@ def _body(
     return Raw(_encode(content.hidden_by(rules.redactor, at))), content.truncated
 
 
+@lru_cache(maxsize=256)
 def _mimetype(content_type: str) -> str:
     return _printable(content_type).partition(";")[0].strip().lower()[:SHORT]
 
@@ -205,6 +214,8 @@ def _as_text(text: Any) -> str:
 
 
 def _cut(text: Any, limit: int) -> str | None:
+    if type(text) is str and len(text) <= limit and text.isascii():
+        return text
     return None if text is None else _printable(str(text))[:limit]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from decimal import Decimal
+from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,12 +14,12 @@ from tollkeeper.capture.identify import as_consumer
 from tollkeeper.events.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from tollkeeper.capture.log import QuietLog
     from tollkeeper.events.event import Consumer
+    from tollkeeper.log import QuietLog
 
-__all__ = ["Exchange", "RequestFacts"]
+__all__ = ["Exchange", "Headers", "RequestFacts"]
 
 # An Exchange, its strings' headers and its place in the queue, by sys.getsizeof: bounds the queue, needs no precision.
 FIXED_WEIGHT = 1024
@@ -59,54 +59,59 @@ class RequestFacts(Struct, kw_only=True, gc=False):
 class Exchange:
     """One request and its answer; a door fills it in on the request's thread and hands it over once.
 
-    ``read(exchange)`` gives the facts of the request later, off its thread, from what the protocol ``noted``: a tuple
-    of texts, and ``request_headers`` where headers are kept. ``started`` is seconds of ``perf_counter``, ``time`` is
-    POSIX; ``elapsed`` and ``first_byte`` are seconds from ``started``. ``detailed`` says that headers and bodies are
-    kept, of a body its beginning (of multipart a summary), while ``size`` counts all of it. ``status`` is a number or a
-    status line. ``route`` is a template (``/users/{id}``) below the mount, or None when nothing matched.
-    ``identified`` says that the host decided who called, so that no default applies. ``outer`` is the exchange of the
-    app that this one is mounted in. Once ``finished``, nothing changes it any more.
+    ``read(exchange)`` gives the facts of the request later, off its thread, from what the protocol ``noted``, one text
+    or a tuple of them, and ``request_headers`` where headers are kept, one text or pairs. ``started`` is seconds of
+    ``perf_counter``, ``time`` is POSIX; ``elapsed`` and ``first_byte`` are seconds from ``started``. ``detailed`` says
+    that headers and bodies are kept, of a body its beginning (of multipart a summary), while ``size`` counts all of it.
+    ``status`` is a number or a status line. ``route`` is a template (``/users/{id}``) below the mount, or None when
+    nothing matched. ``identified`` says that the host decided who called, so that no default applies. ``outer`` is the
+    exchange of the app that this one is mounted in. ``note`` is whatever else its door needs to make more of it than an
+    event, ``gated`` what the gate has counted of it already. Once ``finished``, nothing changes it any more.
     """
 
-    # Defaults of the class, so that making one sets only what is not.
-    elapsed: float = 0.0
-    first_byte: float | None = None
-    detailed: bool = False
-    request_headers: Sequence[tuple[Any, Any]] = ()
+    # Most requests have none of these: what stands here costs them nothing.
+    request_headers: Any = ()
     request_body: bytes | list[dict[str, object]] | None = None
     request_size: int | None = None
-    status: int | str = 500  # what a server answers when the app raises before it has said anything
-    response_headers: Sequence[tuple[Any, Any]] = ()
     response_body: bytes | None = None
-    response_size: int | None = None
-    route: str | None = None
-    failure: Failure | None = None
-    identified: bool = False
+    identified = False
     consumer: Consumer | None = None
     api: str | None = None
     api_version: str | None = None
     units: Decimal | None = None
-    variables: dict[str, Any] | None = None
-    skipped: bool = False
-    asked: bool = False
-    finished: bool = False
+    asked = False
     event_id: str | None = None
+    note: Any = None
+    gated: Any = None
+    route: str | None = None
+    elapsed = 0.0
 
     def __init__(
         self,
         source: str,
-        noted: tuple[Any, ...],
+        noted: str | tuple[Any, ...],
         read: Callable[[Any], RequestFacts],
         log: QuietLog,
         outer: Exchange | None,
     ) -> None:
+        self.started = perf_counter()
+        self.time = time()
         self.source = source
-        self.noted = noted
+        self.noted: Any = noted
         self.read = read
         self.log = log
         self.outer = outer
-        self.started = time.perf_counter()
-        self.time = time.time()
+        # These are read of every request, and are found faster here.
+        self.first_byte: float | None = None
+        self.detailed = self.skipped = self.finished = False
+        self.status: int | str = 500  # what a server answers when the app raises before it has said anything
+        self.response_headers: Sequence[tuple[Any, Any]] = ()
+        self.response_size: int | None = None
+        self.failure: Failure | None = None
+        self.variables: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.source!r}>"  # what it holds is for no log of the host
 
     @property
     def id(self) -> str:
@@ -130,7 +135,11 @@ class Exchange:
         number = units if isinstance(units, Decimal) else Decimal(str(units))
         if not (number.is_finite() and 0 <= number < MAX_UNITS):
             raise ValueError(f"units is {units!r}: give a number from 0 to below {MAX_UNITS}.")
+        if self.gated is not None and self.gated.refused:
+            return
         self.units = min(number.quantize(MICRO), MAX_UNITS - MICRO).normalize()
+        if self.gated is not None:
+            self.gated = self.gated.recount(self.units)
 
     def track(self, **variables: object) -> None:
         """Add variables to the event; what JSON cannot say is told by its ``repr``."""
@@ -146,9 +155,13 @@ class Exchange:
 
     def weight(self) -> int:
         """Bytes that it holds in memory, about: what a queue that is bounded in bytes counts."""
-        weight = FIXED_WEIGHT + _length(self.noted) + sum([100 + len(value) for _, value in self.response_headers])
+        noted = self.noted
+        weight = FIXED_WEIGHT + (len(noted) if type(noted) is str else _length(noted))
+        for _, value in self.response_headers:
+            weight += 100 + len(value)
         if self.detailed:
-            weight += sum([100 + len(value) for _, value in self.request_headers])
+            headers = self.request_headers
+            weight += len(headers) if type(headers) is str else sum([100 + len(value) for _, value in headers])
             weight += len(self.response_body or b"")
             # Of multipart, a summary with the names of its parts.
             body = self.request_body
@@ -160,11 +173,11 @@ class Exchange:
         return weight
 
 
-def _length(texts: tuple[Any, ...]) -> int:
+def _length(noted: Iterable[Any]) -> int:
     try:
-        return len("".join(texts))  # faster than to add up their lengths
+        return len("".join(noted))  # faster than to add up their lengths
     except TypeError:
-        return sum([len(text) for text in texts if isinstance(text, str | bytes)])
+        return sum([len(text) for text in noted if isinstance(text, str | bytes)])
 
 
 def _snapshot(value: object) -> object:

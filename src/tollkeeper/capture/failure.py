@@ -16,6 +16,7 @@ __all__ = ["Failure", "note_failure", "tell_failure"]
 
 MAX_CHARS = 8192
 MAX_FRAMES = 50
+MAX_LINE = 512
 MAX_CAUSES = 4
 MAX_TYPE = 255
 LEFT_OUT = ("…", 0, "")
@@ -72,17 +73,17 @@ def _note(error: BaseException) -> Failure:
 
 def _text(show: Callable[[object], str], error: BaseException) -> str:
     try:
-        return show(error)[:MAX_CHARS]
+        return show(error)[:MAX_CHARS].encode("utf-8", "replace").decode()
     except Exception:  # noqa: BLE001 - the host's own __str__ and __repr__ may do anything
         return type(error).__name__
 
 
-def tell_failure(failure: Failure, hide: Callable[[str], str]) -> Error:
-    """Write a failure out, with the source lines where they can be read; ``hide`` takes the secrets out of texts."""
+def tell_failure(failure: Failure, hide: Callable[[str, str], str]) -> Error:
+    """Write a failure out, with the source lines where they can be read; ``hide(text, path)`` takes the secrets out."""
     return Error(
         type=failure.type[:MAX_TYPE],
-        message=hide(failure.message)[:MAX_CHARS],
-        traceback=hide(_traceback(failure)),
+        message=hide(failure.message, "error.message")[:MAX_CHARS],
+        traceback=_end(hide(_traceback(failure), "error.traceback")),
     )
 
 
@@ -92,15 +93,19 @@ def _traceback(failure: Failure) -> str:
     while cause is not None:
         lines = [*_frames(cause), f"{cause.type}: {cause.message}", "which led to:", *lines]
         cause = cause.cause
-    text = "\n".join(lines)
+    return "\n".join(lines)
+
+
+def _end(text: str) -> str:
+    # Cut when the secrets are hidden: a cut before that could part one from its name, and the marker may be longer.
     return text if len(text) <= MAX_CHARS else f"…{text[-MAX_CHARS + 1 :]}"
 
 
 def _frames(failure: Failure) -> list[str]:
     lines = []
     for file, line, function in failure.frames:
-        lines.append(f'  File "{file}", line {line}, in {function}' if line else "  …")
-        source = linecache.getline(file, line).strip() if line else ""
+        lines.append(f'  File "{file[:MAX_LINE]}", line {line}, in {function[:MAX_LINE]}' if line else "  …")
+        source = linecache.getline(file, line).strip()[:MAX_LINE] if line else ""
         if source:
             lines.append(f"    {source}")
     return lines

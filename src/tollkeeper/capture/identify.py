@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Mapping
 
 from tollkeeper.events.event import Consumer
+from tollkeeper.events.fingerprint import fingerprint
 
 __all__ = ["as_consumer", "default_consumer"]
 
@@ -21,10 +21,7 @@ def default_consumer(api_key: str | None, authorization: str | None) -> Consumer
     Its key is a fingerprint, the same for the same credential, from which the credential cannot be read.
     """
     secret = api_key or _credential(authorization or "")
-    if not secret:
-        return None
-    digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
-    return Consumer(key=f"key_{digest[:12]}")
+    return Consumer(key=fingerprint(secret)) if secret else None
 
 
 def as_consumer(value: object) -> Consumer | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
+from tollkeeper.capture.queue import Stats
 from tollkeeper.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prometheus_client.core import Metric
-
-    from tollkeeper.capture.queue import Stats
 
 __all__ = ["StatsCollector"]
 
@@ -23,6 +23,7 @@ COUNTERS = {
     "retries": "Batches sent again.",
 }
 GAUGES = {"queued": "Events that wait in memory.", "spooled": "Events that wait on disk."}
+SEVERAL = 2
 LABELLED = {"dropped": ("reason", "Events lost."), "errors": ("kind", "Times that something went wrong.")}
 
 
@@ -51,14 +52,27 @@ class StatsCollector:
         self._core = core
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics of this moment, consistent among each other."""
+        """The metrics of this moment, consistent among each other; by ``sink`` where there are several."""
         stats = self._keeper.stats()
-        for name, text in COUNTERS.items():
-            yield self._core.CounterMetricFamily(f"tollkeeper_capture_{name}", text, value=getattr(stats, name))
-        for name, text in GAUGES.items():
-            yield self._core.GaugeMetricFamily(f"tollkeeper_capture_{name}", text, value=getattr(stats, name))
+        labels, parts = ((), {(): stats}) if len(stats.sinks) < SEVERAL else (("sink",), _by_sink(stats))
+        for names, kind in ((COUNTERS, self._core.CounterMetricFamily), (GAUGES, self._core.GaugeMetricFamily)):
+            for name, text in names.items():
+                family = kind(f"tollkeeper_capture_{name}", text, labels=labels)
+                for which, part in parts.items():
+                    family.add_metric(which, getattr(part, name))
+                yield family
         for name, (label, text) in LABELLED.items():
-            family = self._core.CounterMetricFamily(f"tollkeeper_capture_{name}", text, labels=[label])
-            for value, count in getattr(stats, name).items():
-                family.add_metric([value], count)
+            family = self._core.CounterMetricFamily(f"tollkeeper_capture_{name}", text, labels=[*labels, label])
+            for which, part in parts.items():
+                for value, count in getattr(part, name).items():
+                    family.add_metric([*which, value], count)
             yield family
+
+
+def _by_sink(stats: Stats) -> dict[tuple[str, ...], Stats]:
+    """What each sink counts; under an empty name the errors that belong to none of them."""
+    parts: dict[tuple[str, ...], Stats] = {(name,): part for name, part in stats.sinks.items()}
+    own = Counter(stats.errors)
+    for part in stats.sinks.values():
+        own.subtract(part.errors)
+    return {**parts, ("",): Stats(errors=dict(+own))} if +own else parts

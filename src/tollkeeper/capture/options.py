@@ -21,6 +21,7 @@ __all__ = ["CaptureOptions", "Options", "read_options"]
 
 Level = Literal["metadata", "headers", "bodies"]
 AddressLevel = Literal["full", "truncated", "none"]
+OnFailure = Literal["admit", "deny"]
 Told = Mapping[str, object] | str | None
 
 
@@ -43,6 +44,10 @@ class Options(TypedDict, total=False):
     sample: float
     trust_proxy: bool
     spool: str | os.PathLike[str] | None
+    gate: bool
+    gate_key: Callable[[Any], Any] | None
+    gate_headers: bool
+    on_failure: OnFailure
 
 
 class CaptureOptions(Struct, frozen=True, kw_only=True):
@@ -58,6 +63,10 @@ class CaptureOptions(Struct, frozen=True, kw_only=True):
     ip: AddressLevel = "full"
     sample: float = 1.0
     trust_proxy: bool = False
+    gate: bool = False
+    gate_key: Callable[[Any], Any] | None = None
+    gate_headers: bool = False
+    on_failure: OnFailure = "admit"
     source: str | None = None
     api: str | None = None
     api_version: str | None = None
@@ -96,6 +105,10 @@ def read_options(options: Options) -> CaptureOptions:
         ip=_one_of("ip", options.get("ip", "full"), AddressLevel),
         sample=sample,
         trust_proxy=options.get("trust_proxy", False),
+        gate=options.get("gate", False),
+        gate_key=options.get("gate_key"),
+        gate_headers=options.get("gate_headers", False),
+        on_failure=_one_of("on_failure", options.get("on_failure", "admit"), OnFailure),
         source=options.get("source"),
         **_asked(options),
         **_exclusions(_texts("exclude", options.get("exclude", ()))),

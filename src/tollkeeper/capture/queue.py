@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 import weakref
-from collections import deque
+from collections import defaultdict, deque
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -20,8 +21,8 @@ from tollkeeper.forks import call_at_fork
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tollkeeper.capture.log import QuietLog
     from tollkeeper.events.event import UsageEvent
+    from tollkeeper.log import QuietLog
 
 __all__ = ["Queue", "QueueLimits", "Stats"]
 
@@ -49,7 +50,8 @@ class Stats(Struct, frozen=True, kw_only=True):
     """Of this process, since it started; ``captured = sent + queued + spooled + excluded + sum(dropped)``, always.
 
     ``excluded`` was left out as the app asked; ``adopted`` was sent for processes that are dead, and counts apart.
-    ``errors`` counts what went wrong, by kind; nothing is lost by that unless ``dropped`` says so, too.
+    ``errors`` counts what went wrong, by kind; nothing is lost by that unless ``dropped`` says so, too. ``sinks`` has
+    the same for each sink; where there are several, the rest is their sum: each request counts once for each of them.
     """
 
     captured: int = 0
@@ -61,6 +63,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     retries: int = 0
     dropped: dict[str, int] = {}
     errors: dict[str, int] = {}
+    sinks: dict[str, Stats] = {}
 
 
 class Queue(Generic[Item]):
@@ -68,22 +71,30 @@ class Queue(Generic[Item]):
 
     When it is full the newest is dropped. A batch that could not be sent is sent again until it can, and is never split
     or reordered. A child of a fork starts with an empty queue and a thread of its own; what waited is the parent's.
+    ``send`` may return how many of a batch were rejected one by one. All queues in the list ``together`` are closed by
+    one deadline.
     """
 
     def __init__(
         self,
         build: Callable[[Item], UsageEvent | None],
-        send: Callable[[Sequence[UsageEvent]], None],
+        send: Callable[[Sequence[UsageEvent]], int | None],
         close_sink: Callable[[], None],
         limits: QueueLimits,
         log: QuietLog,
+        *,
+        together: list[Queue[Item]] | None = None,
     ) -> None:
         self._build = build
         self._send = send
         self._close_sink = close_sink
         self._limits = limits
         self._log = log
+        self._together = [] if together is None else together
+        self._together.append(self)
         self._closing = False
+        self._joined = False
+        self._last_thread: threading.Thread | None = None
         self._closed = False
         self._finalizer: Any = None
         # Weak, as it outlives this queue; and now, because a thread that starts at exit comes too late for it.
@@ -95,6 +106,7 @@ class Queue(Generic[Item]):
 
     def _reset(self) -> None:
         self._process = os.getpid()
+        self._unhooked = "uwsgi" in sys.modules  # it may fork past the hooks of Python
         self._log.reset()
         # Re-entrant, because a finaliser of the host may finish a request in the middle of any of our lines.
         self._lock = threading.RLock()
@@ -102,44 +114,67 @@ class Queue(Generic[Item]):
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._items: deque[tuple[Item, int]] = deque()
-        self._in_hand = 0
+        self._in_hand = self._rejected = 0
         self._bytes = 0
         self._refused = self._sent = self._excluded = self._retries = 0
-        self._dropped: dict[str, int] = {}
+        self._dropped: defaultdict[str, int] = defaultdict(int)
         self._accepted = self._settled = self._flush_to = 0
+        self._look_at = self._look_at_bytes = 0
         self._nudges = self._attempt_after = 0
         self._taken_at = time.monotonic()
 
     def put(self, item: Item, size: int) -> None:
         """Queue an item of ``size`` bytes, or count it as dropped; never blocks on delivery, never raises."""
-        limits = self._limits
-        if self._process != os.getpid():
-            self._reset()  # forked past the hooks of Python, as by uWSGI
-        with self._lock:
-            waiting = len(self._items)
-            if self._closing:
-                reason = "closed"
-            elif waiting + self._in_hand >= limits.events:
-                reason = "queue_events"
-            elif self._bytes + size > limits.bytes:
-                reason = "queue_bytes"
-            else:
-                reason = ""
-                self._items.append((item, size))
-                self._bytes += size
+        if self._unhooked and self._process != os.getpid():
+            self._reset()
+        self._lock.acquire()  # not by "with", which takes twice as long
+        try:
+            if self._accepted < self._look_at and self._bytes + size < self._look_at_bytes:
                 self._accepted += 1
-        if reason:
+                self._bytes += size
+                self._items.append((item, size))
+                return
+            reason = self._look(item, size)
+        finally:
+            self._lock.release()
+        if reason is not None:
             self.lost(reason)
         elif self._thread is None:
             self._start()
-        elif waiting + 1 == limits.batch_events:
-            self._wake.set()
+
+    def _look(self, item: Item, size: int) -> str | None:
+        """Queue an item if there is room, and say up to what count the next ones need no such look; holds the lock.
+
+        Until then no batch is completed, and no bound is met. What leaves the queue asks for a look again.
+        """
+        limits = self._limits
+        if self._closing:
+            return "closed"
+        had_batch = self._has_batch()
+        # From here to the append nothing is called, in which a finaliser might put another one.
+        if self._accepted - self._settled >= limits.events:
+            return "queue_events"
+        if self._bytes + size > limits.bytes:
+            return "queue_bytes"
+        self._accepted += 1
+        self._bytes += size
+        self._items.append((item, size))
+        if self._thread is not None:
+            has_batch = self._has_batch()
+            full_at = self._settled + limits.events
+            self._look_at = (
+                full_at if has_batch else min(full_at, self._accepted + limits.batch_events - len(self._items) - 1)
+            )
+            self._look_at_bytes = limits.bytes if has_batch else min(limits.bytes, limits.batch_bytes)
+            if has_batch and not had_batch:
+                self._wake.set()
+        return None
 
     def lost(self, reason: str) -> None:
         """Count something that was observed and not queued."""
         with self._lock:
             self._refused += 1
-            self._dropped[reason] = self._dropped.get(reason, 0) + 1
+            self._dropped[reason] += 1
         if reason != "error":
             self._log.tell(reason, "Tollkeeper drops events, reason %r: docs/capture.md says what to do.", reason)
 
@@ -166,18 +201,18 @@ class Queue(Generic[Item]):
     def close(self, timeout: float | None = None) -> bool:
         """Send what waits, close the sink and take nothing more; what is left after ``timeout`` seconds is dropped."""
         seconds = self._limits.shutdown_seconds if timeout is None else timeout
+        for queue in self._together:  # all at once: one that hangs takes no time from the others
+            queue.end(seconds)
         with self._lock:
-            if self._closing:
+            if self._joined:
                 return "shutdown" not in self._dropped
-            self._closing = True
-            self._deadline = time.monotonic() + seconds
-            self._nudges += 1
-            thread = self._thread
-        self._wake.set()
+            self._joined = True
+            thread = self._last_thread
         if thread is None:
-            self._run()  # no thread can be started any more when the interpreter ends
+            with suppress(SystemExit):  # of a sink; it was logged
+                self._run()  # no thread can be started any more when the interpreter ends
         elif thread is not threading.current_thread():
-            thread.join(seconds)
+            thread.join(max(0.0, self._deadline - time.monotonic()))
         with self._lock:
             self._closed = True
             self._settled = self._accepted
@@ -194,6 +229,18 @@ class Queue(Generic[Item]):
         if lost:
             self._log.tell("shutdown", "Tollkeeper lost %d events: the sink did not take them before exit.", lost)
         return not lost
+
+    def end(self, seconds: float) -> None:
+        """Take nothing more, and have what waits sent within ``seconds``; ``close`` waits for that. Idempotent."""
+        with self._lock:
+            if self._closing:
+                return
+            self._closing = True
+            self._look_at = 0
+            self._last_thread = self._thread  # which may have ended by the time that somebody waits for it
+            self._deadline = time.monotonic() + seconds
+            self._nudges += 1
+        self._wake.set()
 
     def stats(self) -> Stats:
         """Count what became of everything so far, consistent in itself."""
@@ -234,14 +281,16 @@ class Queue(Generic[Item]):
         try:
             while True:
                 self._wait()
+                closing = self._closing  # before the look at what waits: what comes later is to be taken as well
                 batch = self._take()
                 if batch:
                     self._deliver(batch)
-                elif self._closing:
+                elif closing:
                     break
         finally:
             with self._lock:
                 self._thread = None  # whatever ended this one, the next put starts another
+                self._look_at = 0
         try:
             self._close_sink()
         except Exception as error:  # noqa: BLE001 - a sink is the user's
@@ -250,11 +299,16 @@ class Queue(Generic[Item]):
     def _hurried(self) -> bool:
         return self._closing or self._settled < self._flush_to
 
+    def _has_batch(self) -> bool:
+        return len(self._items) >= self._limits.batch_events or self._bytes >= self._limits.batch_bytes
+
     def _wait(self) -> None:
-        if not self._hurried() and len(self._items) < self._limits.batch_events:
-            # From one batch to the next, not from the end of one: what came in meanwhile has waited already.
-            self._wake.wait(max(0.0, self._taken_at + self._limits.flush_seconds - time.monotonic()))
-        self._wake.clear()
+        # From one batch to the next, not from the end of one: what came in meanwhile has waited already.
+        until = self._taken_at + self._limits.flush_seconds
+        # Again when it was told of a batch that has left since then.
+        while not self._hurried() and not self._has_batch() and (left := until - time.monotonic()) > 0:
+            self._wake.wait(left)
+            self._wake.clear()
         self._taken_at = time.monotonic()
 
     def _take(self) -> list[tuple[Item, int]]:
@@ -267,11 +321,12 @@ class Queue(Generic[Item]):
                 batch.append(self._items.popleft())
                 size += batch[-1][1]
             self._in_hand = len(batch)
+            self._look_at = 0
         return batch
 
     def _deliver(self, batch: list[tuple[Item, int]]) -> None:
         events: list[UsageEvent] = []
-        excluded = 0
+        excluded = self._rejected = 0
         reason: str | None = "error"
         try:
             events, excluded = build_each(self._build, (item for item, _ in batch), self._breathe, self._log)
@@ -282,20 +337,25 @@ class Queue(Generic[Item]):
             )
             raise
         finally:
-            failed = len(batch) - len(events) - excluded
-            with self._settled_now:
-                if not self._closed:
-                    self._in_hand = 0
-                    self._bytes -= sum(size for _, size in batch)
-                    self._settled += len(batch)
-                    self._excluded += excluded
-                    if reason is None:
-                        self._sent += len(events)
-                    elif events:
-                        self._dropped[reason] = self._dropped.get(reason, 0) + len(events)
-                    if failed:
-                        self._dropped["error"] = self._dropped.get("error", 0) + failed
-                self._settled_now.notify_all()
+            self._settle(batch, len(events), excluded, reason)
+
+    def _settle(self, batch: list[tuple[Item, int]], built: int, excluded: int, reason: str | None) -> None:
+        """Count what became of a batch: its events are sent, or were dropped for a ``reason``."""
+        failed = len(batch) - built - excluded
+        freed = sum([size for _, size in batch])
+        with self._settled_now:
+            if not self._closed:
+                self._in_hand = self._look_at = 0
+                self._bytes -= freed
+                self._settled += len(batch)
+                self._excluded += excluded
+                rejected = self._rejected if reason is None else 0
+                if reason is None:
+                    self._sent += built - rejected
+                for why, count in ((reason or "", built), ("rejected", rejected), ("error", failed)):
+                    if why and count:
+                        self._dropped[why] += count
+            self._settled_now.notify_all()
 
     def _breathe(self, began: float) -> float:
         """Let the host's threads run after a slice of work, which grows as the queue fills; none when in a hurry."""
@@ -309,7 +369,7 @@ class Queue(Generic[Item]):
 
     def _send_once(self, events: list[UsageEvent]) -> None:
         self._attempt_after = self._nudges
-        self._send(events)
+        self._rejected = self._send(events) or 0
 
     def _retry(self, seconds: float) -> bool:
         """Wait before a retry, shorter when somebody flushes; False when the time to shut down is over."""

@@ -4,54 +4,66 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from tollkeeper.capture.document import Rules, build_event
-from tollkeeper.capture.log import QuietLog
-from tollkeeper.capture.queue import Queue, QueueLimits, Stats
+from tollkeeper.capture.fanout import Shared, add_up, divided
+from tollkeeper.capture.lane import Destination, Lane
 from tollkeeper.capture.redact import Redactor
-from tollkeeper.capture.spool.forwarder import Forwarder
 from tollkeeper.capture.useragent import platform_and_browser
+from tollkeeper.log import QuietLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
 
     from tollkeeper.capture.exchange import Exchange
     from tollkeeper.capture.options import CaptureOptions
-    from tollkeeper.capture.spool.spool import Spool
+    from tollkeeper.capture.queue import Queue, QueueLimits, Stats
     from tollkeeper.events.event import UsageEvent
 
 __all__ = ["Recorder"]
 
 
 class Recorder:
-    """Owns the queue of a door; nothing here raises, blocks or reaches the host. Safe in threads."""
+    """Owns a lane to each sink of a door, by name; nothing here raises, blocks or reaches the host. Safe in threads.
+
+    What goes wrong is told to ``logger``; ``redactor`` decides what of the events is hidden.
+    """
 
     def __init__(
         self,
-        send: Callable[[Sequence[UsageEvent]], None],
-        close_sink: Callable[[], None],
+        sinks: Mapping[str, Destination],
         options: CaptureOptions,
         limits: QueueLimits,
-        spool: Spool | None = None,
+        *,
+        logger: str = "tollkeeper",
+        redactor: type[Redactor] = Redactor,
     ) -> None:
         self.options = options
-        self.log = QuietLog()
-        redactor = Redactor(
+        self.log = QuietLog(logger)
+        hide = redactor(
             options.deny, options.allow, emails=options.hide_emails, custom=options.redact, failed=self._redact_failed
         )
-        build = partial(build_event, rules=Rules(options, redactor))
+        self.build: Callable[[Exchange], UsageEvent | None] = partial(build_event, rules=Rules(options, hide))
         platform_and_browser("Mozilla/5.0")  # imports now: a fork must not find the thread in the middle of that
-        self._forwarder: Forwarder | None = None
-        if spool is not None:
-            self._forwarder = Forwarder(spool, send, close_sink, limits, self.log)
-            send, close_sink = self._forwarder.send, self._forwarder.close
-            limits = replace(limits, flush_seconds=min(limits.flush_seconds, limits.spool_seconds))
-        self._queue: Queue[Exchange] = Queue(build, send, close_sink, limits, self.log)
+        self._limits = limits
+        self._lanes: dict[str, Lane[Any]] = {}
+        self._put: Callable[[Exchange, int], None] = self._put_in_each
+        self._queues: list[Queue[Any]] = []
+        if len(sinks) == 1:
+            self._lanes = {
+                name: Lane(to, self.build, limits, self.log, together=self._queues) for name, to in sinks.items()
+            }
+            (self._put,) = [queue.put for queue in self._queues]
+        else:
+            build = partial(Shared[Any].event, build=self.build)
+            limits = divided(limits, len(sinks))
+            for name, to in sinks.items():
+                log = QuietLog(logger, about=f"Sink {name!r}: ", beside=self.log)
+                self._lanes[name] = Lane(to, build, limits, log, together=self._queues)
         self.keeps_details = options.level != "metadata"
 
     def is_sampled(self) -> bool:
@@ -64,15 +76,17 @@ class Recorder:
         try:
             exchange.finished = True
             if exchange.skipped:
-                self._queue.exclude()
+                for queue in self._queues:
+                    queue.exclude()
             else:
-                self._queue.put(exchange, exchange.weight())
+                self._put(exchange, exchange.weight())
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the host
             self.fail(error)
 
     def fail(self, error: Exception) -> None:
         """Count an exchange that could not be observed, and say why in the log."""
-        self._queue.lost("error")
+        for queue in self._queues:
+            queue.lost("error")
         self.log.tell("observe", "Tollkeeper could not observe a request.", error=error)
 
     def trouble(self, error: Exception) -> None:
@@ -80,37 +94,32 @@ class Recorder:
         self.log.tell("observe", "Tollkeeper could not observe all of a request.", error=error)
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until what was observed so far has left; False when some of it still waits."""
-        if self._forwarder is None:
-            return self._queue.flush(timeout)
-        began = time.monotonic()
-        if not self._queue.flush(timeout):
-            return False
-        return self._forwarder.flush(None if timeout is None else max(0.0, timeout - (time.monotonic() - began)))
+        """Wait until what was observed so far has left to all sinks; False when some of it still waits."""
+        lanes = list(self._lanes.values())
+        if len(lanes) == 1:
+            return lanes[0].flush(timeout)
+        until = time.monotonic() + (self._limits.shutdown_seconds if timeout is None else timeout)
+        for lane in lanes:  # told first, so that none of them waits for another
+            lane.flush(0)
+        return all(lane.flush(max(0.0, until - time.monotonic())) for lane in lanes)
 
     def close(self, timeout: float | None = None) -> bool:
         """Deliver what waits and end; False when something was lost by that."""
-        return self._queue.close(timeout)
+        kept = [queue.close(timeout) for queue in self._queues]
+        return all(kept)
 
     def stats(self) -> Stats:
         """Count what became of everything that this process observed."""
-        # The spool's first: what it has let go of was captured before that.
-        spool = None if self._forwarder is None else self._forwarder.stats()
-        stats = self._queue.stats()
-        if spool is None:
-            return stats
-        dropped = Counter(stats.dropped) + Counter(spool.own.dropped)
-        # A batch may be on its way from one to the other: what neither has let go of is still queued.
-        gone = stats.excluded + spool.own.sent + spool.own.spooled + dropped.total()
-        return replace(
-            stats,
-            sent=spool.own.sent,
-            spooled=spool.own.spooled,
-            queued=stats.captured - gone,
-            adopted=spool.adopted.sent,
-            retries=stats.retries + spool.retries,
-            dropped=dict(dropped),
-        )
+        sinks = {name: lane.stats() for name, lane in self._lanes.items()}
+        if len(sinks) == 1:
+            (alone,) = sinks.values()
+            return replace(alone, sinks=sinks)
+        return add_up(sinks, self.log.counts())
+
+    def _put_in_each(self, exchange: Exchange, size: int) -> None:
+        shared = Shared(exchange)
+        for queue in self._queues:
+            queue.put(shared, size)
 
     def _redact_failed(self, error: BaseException) -> None:
         self.log.tell("redact", "Tollkeeper: the function for 'redact' failed; the value is hidden.", error=error)

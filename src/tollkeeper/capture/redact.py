@@ -121,10 +121,13 @@ class Redactor:
 
     def _object(self, fields: Iterable[tuple[str, str]], at: str, betrayed: int) -> dict[str, str | list[str]]:
         shown: dict[str, str | list[str]] = {}
+        last: dict[str, str] = {}
         for name, value in fields:
             traits = self._traits(name)
             key = self._hide(name) if traits & HOLDS_SECRET else name
-            text = REDACTED if traits & (SECRET | betrayed) else self._show(value)
+            named = name in last and may_be_name(last[name]) and self.is_sensitive(last[name])
+            last[name] = value
+            text = REDACTED if named or traits & (SECRET | betrayed) else self._show(value)
             if self._retouch:
                 text = self._retouch.text(f"{at}.{key}", text)
             present = shown.get(key)

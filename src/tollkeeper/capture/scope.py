@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote, unquote_to_bytes
 
 from tollkeeper.capture.exchange import Exchange, RequestFacts
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tollkeeper.capture.asgi_types import Scope
-    from tollkeeper.capture.log import QuietLog
+    from tollkeeper.log import QuietLog
 
 __all__ = ["SCOPE_KEY", "ScopeExchange", "header_pairs", "header_value"]
 
@@ -36,12 +36,11 @@ MAX_DIGITS = 12
 
 
 class ScopeExchange(Exchange):
-    """An exchange that notes down the scope of its request; ``detailed`` keeps all of its headers.
+    """An exchange that notes down the scope of its request; ``detailed`` keeps all of its headers."""
 
-    Raises whatever a scope without its method, path or headers leads to.
-    """
-
-    def __init__(self, source: str, scope: Scope, log: QuietLog, outer: Exchange | None, *, detailed: bool) -> None:
+    @classmethod
+    def of(cls, source: str, scope: Scope, log: QuietLog, outer: Exchange | None, *, detailed: bool) -> Self:
+        """Begin one; raises whatever a scope without its method, path or headers leads to."""
         get = scope.get
         client, server = get("client"), get("server")
         noted = (
@@ -54,13 +53,12 @@ class ScopeExchange(Exchange):
             server[0] if server else "",
             str(server[1] or "") if server else "",
         )
-        Exchange.__init__(self, source, noted, read_scope, log, outer)
         pairs = header_pairs(scope["headers"])
-        if detailed:
-            self.detailed = True
-            self.request_headers = pairs
-        else:
-            self.request_headers = [pair for pair in pairs if pair[0] in TOLD]
+        headers = pairs if detailed else [pair for pair in pairs if pair[0] in TOLD]
+        exchange = cls(source, noted, read_scope, log, outer)
+        exchange.detailed = detailed
+        exchange.request_headers = headers
+        return exchange
 
     @property
     def method(self) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import time
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from tollkeeper.capture.body import BodyStart, RequestTee, keep_answer, keep_request
+from tollkeeper.capture.body import BodyStart, RequestTee, keep_answer, keep_request, tee_request
 from tollkeeper.capture.current import exchange_in_hand
-from tollkeeper.capture.environ import header_pairs, note_environ, read_environ
+from tollkeeper.capture.environ import note_environ, note_headers, read_environ
 from tollkeeper.capture.exchange import Exchange
+from tollkeeper.capture.wsgi_answers import SizedAnswer, call_when_closed, rest_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tollkeeper.capture.multipart import MultipartSummary
     from tollkeeper.capture.recorder import Recorder
 
-__all__ = ["ENVIRON_KEY", "WSGIObserver"]
+__all__ = ["ENVIRON_KEY", "WSGIObserver", "Watch"]
 
 ENVIRON_KEY = "tollkeeper.exchange"
 
@@ -27,7 +27,8 @@ ENVIRON_KEY = "tollkeeper.exchange"
 class WSGIObserver:
     """Wraps an application and records each of its requests.
 
-    ``answering`` adds what only the framework knows, the route, when the answer starts or the app raises.
+    ``answering`` adds what only the framework knows, the route, when the answer starts or the app raises. ``returned``
+    is asked when the app has returned: True says that all is known and recorded, so that nobody follows the answer.
     The bytes, headers, exceptions and timing of the application pass unchanged. Nothing of ours raises into it.
     """
 
@@ -37,210 +38,203 @@ class WSGIObserver:
         recorder: Recorder,
         source: str,
         answering: Callable[[Exchange, WSGIEnvironment], None],
+        *,
+        returned: Callable[[Watch, Iterable[bytes]], bool] | None = None,
+        watch: type[Watch] | None = None,
     ) -> None:
         self._app = app
         self._recorder = recorder
+        self._log = recorder.log
+        self._keeps_details = recorder.keeps_details
         self._source = source
         self._answering = answering
+        self._returned = returned
+        self._watch = watch or Watch
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer as the application does."""
+        watch = None
         try:
-            watch = _Watch(self._recorder, self._answering, environ, start_response, self._source)
+            watch = self._watch(self._source, note_environ(environ), read_environ, self._log, environ.get(ENVIRON_KEY))
+            watch.call = (self._recorder, self._answering, environ)
+            watch.begin = start_response
+            watch.response_size = 0
+            environ[ENVIRON_KEY] = watch
+            exchange_in_hand.set(watch)
+            if self._keeps_details or "HTTP_TRANSFER_ENCODING" in environ:
+                watch.read_along(environ, self._recorder)
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the host
-            self._recorder.fail(error)
+            if watch is None:
+                self._recorder.fail(error)
+            else:
+                watch.lose(error)
+                watch.begin = None
             return self._app(environ, start_response)
         try:
             result = self._app(environ, watch.start)
         except BaseException as error:
             watch.over(error)
             raise
-        return watch.wrap(result)
+        try:
+            if self._returned is not None and self._returned(watch, result):
+                return result
+            wrapper = environ.get("wsgi.file_wrapper")
+            if wrapper is not None and watch.follow_file(result, wrapper):
+                return result
+            watch.iterable = result
+            return SizedAnswer(watch, result) if hasattr(result, "__len__") else watch  # type: ignore[arg-type]  # it has
+        except Exception as error:  # noqa: BLE001 - nothing of ours reaches the host
+            watch.lose(error)
+            return result
 
 
-class _Watch(Exchange):
+class Watch(Exchange):
     """One request, from call to close; to the server it is the iterable of the answer."""
 
-    _call: tuple[Recorder, Any, WSGIEnvironment, Any] | None = None
-    _answer: BodyStart | None = None
-    _request: BodyStart | MultipartSummary | None = None
-    _tee: RequestTee | None = None
-    _lost = False
-    _iterable: Any = None
-    _write: Any = None
+    call: tuple[Recorder, Any, WSGIEnvironment] | None = None  # until it is recorded, or counted as lost
+    begin: Any = None
+    iterable: Any = None
+    answer: BodyStart | None = None
+    request: BodyStart | MultipartSummary | None = None
+    tee: RequestTee | None = None
+    server_write: Any = None
 
-    def __init__(
-        self,
-        recorder: Recorder,
-        answering: Callable[[Exchange, WSGIEnvironment], None],
-        environ: WSGIEnvironment,
-        start_response: StartResponse,
-        source: str,
-    ) -> None:
-        Exchange.__init__(self, source, note_environ(environ), read_environ, recorder.log, environ.get(ENVIRON_KEY))
-        self._call = (recorder, answering, environ, start_response)
-        self.response_size = 0
+    def read_along(self, environ: WSGIEnvironment, recorder: Recorder) -> None:
+        """Keep the headers and the body of the request where they are wanted, and count a body of unknown length."""
         if recorder.keeps_details and recorder.is_sampled():
             self.detailed = True
-            self.request_headers = header_pairs(environ)
+            self.request_headers = note_headers(environ)
             if recorder.options.level == "bodies":
-                self._request = keep_request(environ.get("CONTENT_TYPE") or "", recorder.options)
-        if self._request is not None or "HTTP_TRANSFER_ENCODING" in environ:
-            self._tee = environ["wsgi.input"] = RequestTee(environ["wsgi.input"], self._request, recorder.trouble)
-        environ[ENVIRON_KEY] = self
-        exchange_in_hand.set(self)
+                self.request = keep_request(environ.get("CONTENT_TYPE") or "", recorder.options)
+        if self.request is not None or "HTTP_TRANSFER_ENCODING" in environ:
+            self.tee = environ["wsgi.input"] = tee_request(environ["wsgi.input"], self.request, recorder.trouble)
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         """Stand in for the server's ``start_response``."""
-        if self._call is None:
+        begin = self.begin
+        if begin is None:
             raise RuntimeError("start_response was called after the end of the answer")  # no server would take it
-        recorder, answering, environ, begin = self._call
-        self._write = begin(status, headers) if exc_info is None else begin(status, headers, exc_info)
+        self.server_write = begin(status, headers) if exc_info is None else begin(status, headers, exc_info)
         try:
             self.status = status
             self.response_headers = tuple(headers)
-            answering(self, environ)
-            if self.detailed and recorder.options.level == "bodies":
-                self._answer = keep_answer(self.response_headers, recorder.options)
+            if self.call is not None:
+                recorder, answering, environ = self.call
+                answering(self, environ)
+                if self.detailed and self.response_body is None and recorder.options.level == "bodies":
+                    self.answer = keep_answer(self.response_headers, recorder.options)
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the host
-            self._lose(error)
+            self.lose(error)
         return self.write
 
     def write(self, data: bytes) -> object:
         """Stand in for the server's ``write``, which few applications still call."""
         try:
-            self._saw(data)
+            self.note_chunk(data)
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the host
-            self._lose(error)
-        return self._write(data)
+            self.lose(error)
+        return self.server_write(data)
 
-    def wrap(self, result: Iterable[bytes]) -> Iterable[bytes]:
-        """The application's iterable, watched: the very same object where the server knows it by its type."""
-        try:
-            wrapper = None if self._call is None else self._call[2].get("wsgi.file_wrapper")
-            if isinstance(wrapper, type) and isinstance(result, wrapper) and self._hook_close(result):
-                return result
-            self._iterable = result
-            return _SizedAnswer(self, result) if hasattr(result, "__len__") else self  # type: ignore[arg-type]  # it has
-        except Exception as error:  # noqa: BLE001 - nothing of ours reaches the host
-            self._lose(error)
-            return result
+    def follow_file(self, result: Any, wrapper: Any) -> bool:
+        """Be told when a file is closed that the server knows by its type, and sends by itself (``sendfile``).
 
-    def _hook_close(self, result: Any) -> bool:
-        """Be told when a file that the server sends by itself (``sendfile``) is closed; False when that cannot be."""
-        close = getattr(result, "close", None)
-
-        def observed_close() -> None:
-            try:
-                if close is not None:
-                    close()
-            finally:
-                self.over(None)
-
-        try:
-            result.close = observed_close
-        except (AttributeError, TypeError):
+        False when it is none, or nobody can be told.
+        """
+        if not (isinstance(wrapper, type) and isinstance(result, wrapper) and call_when_closed(result, self.over)):
             return False
-        if self.noted[0] != "HEAD":
+        self.response_size = 0
+        if read_environ(self).method != "HEAD":
             # Its bytes do not pass by here: they are as many as announced, else as the file has left.
             announced = any(name.lower() == "content-length" for name, _ in self.response_headers)
-            self.response_size = None if announced else _rest_of_file(getattr(result, "filelike", None))
-            self.first_byte = time.perf_counter() - self.started
+            self.response_size = None if announced else rest_of_file(getattr(result, "filelike", None))
+            self.first_byte = perf_counter() - self.started
         return True
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            for chunk in self._iterable:
+            for chunk in self.iterable:
                 try:
-                    self._saw(chunk)
+                    if self.first_byte is None and chunk:
+                        self.first_byte = perf_counter() - self.started
+                    if self.detailed and self.answer is not None:
+                        self.answer.feed(chunk)
+                    self.response_size += len(chunk)  # type: ignore[operator]  # a number until it is over
                 except Exception as error:  # noqa: BLE001 - nothing of ours reaches the host
-                    self._lose(error)
+                    self.lose(error)
                 yield chunk
         except GeneratorExit:
             raise
         except BaseException as error:
             self.over(error)
             raise
-        self.over(None)
+        if self.call is not None:
+            self.over(None)
 
     def close(self) -> None:
         """Close what is wrapped, if it can be closed."""
         try:
-            close = getattr(self._iterable, "close", None)
-            self._iterable = None
+            close = getattr(self.iterable, "close", None)
+            self.iterable = None
             if close is not None:
                 close()
         except BaseException as error:
             self.over(error)
             raise
-        self.over(None)
+        if self.call is not None:
+            self.over(None)
+        elif self.begin is not None:  # it was lost
+            self.let_go()
 
     def __del__(self) -> None:
-        self.over(None)  # an answer that nobody read to its end or closed
+        if self.call is not None:  # an answer that nobody read to its end or closed
+            self.over(None)
 
-    def _saw(self, chunk: bytes) -> None:
+    def note_chunk(self, chunk: bytes) -> None:
+        """Take a part of the answer into account."""
         if self.first_byte is None and chunk:
-            self.first_byte = time.perf_counter() - self.started
-        if self.response_size is not None:
-            self.response_size += len(chunk)
-        if self._answer is not None:
-            self._answer.feed(chunk)
+            self.first_byte = perf_counter() - self.started
+        if self.answer is not None:
+            self.answer.feed(chunk)
+        self.response_size += len(chunk)  # type: ignore[operator]  # a number until it is over
 
     def over(self, error: BaseException | None) -> None:
         """Record the request, the first time that this is called."""
-        call, self._call = self._call, None
+        call, self.call = self.call, None
         if call is None:
+            self.let_go()
             return
-        recorder, answering, environ, _ = call
-        if self._lost:
-            return
+        recorder, answering, environ = call
         try:
-            self.elapsed = time.perf_counter() - self.started
+            self.elapsed = perf_counter() - self.started
             if error is not None:
                 self.fail(error)
-                if self._write is None:
+                if self.server_write is None:  # nothing of an answer has left, and what will is the server's own
+                    self.response_size = None
                     answering(self, environ)
-            # What waits in the queue must not keep the server's connection or the app's objects alive.
-            self._write = None
-            if self._answer is not None:
-                self.response_body, self._answer = self._answer.kept(), None
-            if self._tee is not None:
-                self.request_size, self._tee = self._tee.seen, None
-            if self._request is not None:
-                kept, self._request = self._request, None
-                self.request_body = kept.kept() if isinstance(kept, BodyStart) else kept.parts()
+            # As let_go() does, without the call.
+            self.begin = self.server_write = None
+            if self.detailed or self.tee is not None:
+                self.keep_bodies()
             recorder.finish(self)
         except Exception as failure:  # noqa: BLE001 - nothing of ours reaches the host
             recorder.fail(failure)
 
-    def _lose(self, error: Exception) -> None:
-        if not self._lost and self._call is not None:
-            self._lost = True
-            self._call[0].fail(error)
+    def let_go(self) -> None:
+        """What waits in the queue, and what that leads to, must keep no connection of the server alive."""
+        self.begin = self.server_write = None
 
+    def keep_bodies(self) -> None:
+        """Take down what was seen of the bodies so far, and look at them no more."""
+        if self.answer is not None:
+            self.response_body, self.answer = self.answer.kept(), None
+        if self.tee is not None:
+            self.request_size, self.tee = self.tee.seen, None
+        if self.request is not None:
+            kept, self.request = self.request, None
+            self.request_body = kept.kept() if isinstance(kept, BodyStart) else kept.parts()
 
-def _rest_of_file(file: Any) -> int | None:
-    try:
-        return max(0, os.fstat(file.fileno()).st_size - int(file.tell()))
-    except Exception:  # noqa: BLE001 - the host's file may be anything; then nobody knows
-        return None
-
-
-class _SizedAnswer:
-    """An answer that has a length, by which servers tell that one chunk is all."""
-
-    __slots__ = ("_result", "_watch")
-
-    def __init__(self, watch: _Watch, result: list[bytes]) -> None:
-        self._watch = watch
-        self._result = result
-
-    def __len__(self) -> int:
-        return len(self._result)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._watch)
-
-    def close(self) -> None:
-        """Close what is wrapped, if it can be closed."""
-        self._watch.close()
+    def lose(self, error: Exception) -> None:
+        """Count it as lost, once, instead of recording it."""
+        call, self.call = self.call, None
+        if call is not None:
+            call[0].fail(error)

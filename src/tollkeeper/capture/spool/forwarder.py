@@ -17,11 +17,11 @@ from tollkeeper.forks import call_at_fork
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tollkeeper.capture.log import QuietLog
     from tollkeeper.capture.queue import QueueLimits
     from tollkeeper.capture.spool.segment import Batch
     from tollkeeper.capture.spool.spool import Spool
     from tollkeeper.events.event import UsageEvent
+    from tollkeeper.log import QuietLog
 
 __all__ = ["Forwarder"]
 
@@ -31,13 +31,14 @@ IDLE_SECONDS = 1.0
 class Forwarder:
     """Takes batches like a sink and sends them from its own daemon thread; what it has taken outlives the process.
 
-    The sink is called from one thread at a time. A child of a fork starts with nothing to send and a thread of its own.
+    The sink is called from one thread at a time; ``send`` may return how many of a batch it rejected. A child of a
+    fork starts with nothing to send and a thread of its own.
     """
 
     def __init__(
         self,
         spool: Spool,
-        send: Callable[[Sequence[UsageEvent]], None],
+        send: Callable[[Sequence[UsageEvent]], int | None],
         close_sink: Callable[[], None],
         limits: QueueLimits,
         log: QuietLog,
@@ -59,7 +60,7 @@ class Forwarder:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._own, self._adopted = Tally(), Tally()
-        self._retries = self._corrupt_bytes = 0
+        self._retries = self._corrupt_bytes = self._rejected = 0
         self._kept = self._settled = 0
         self._nudges = self._attempt_after = 0
 
@@ -183,13 +184,16 @@ class Forwarder:
         """Send a batch until it is taken or refused; False when there was no time for that, and it waits."""
         own = batch.own
         pause = partial(self._pause, own=own)
+        self._rejected = 0
         reason = send_until_taken(self._send_once, batch.events, pause, self._limits.backoff_seconds, self._log)
         if reason == "shutdown":
             return False
         self._spool.settle(batch)
         with self._settled_now:
             tally = self._own if own else self._adopted
-            tally.settle(len(batch.events), reason)
+            rejected = self._rejected if reason is None else 0
+            tally.settle(len(batch.events) - rejected, reason)
+            tally.settle(rejected, "rejected")
             tally.settle(batch.lost, "spool_corrupt")
             self._corrupt_bytes += batch.corrupt_bytes
             if own:
@@ -206,20 +210,21 @@ class Forwarder:
         self._attempt_after = self._nudges
         try:
             with self._sink_lock:
-                self._send_to_sink(events)
+                self._rejected = self._send_to_sink(events) or 0
         except SystemExit as error:  # of a sink that means well; the thread goes on
             raise RuntimeError(f"The sink wants to exit: {error!r}") from error
 
     def _send_directly(self, events: Sequence[UsageEvent]) -> None:
         try:
             with self._sink_lock:
-                self._send_to_sink(events)
+                rejected = self._send_to_sink(events) or 0
         except BaseException:
             with self._lock:
                 self._own.give_back(len(events))
             raise
         with self._lock:
-            self._own.settle(len(events), None)
+            self._own.settle(len(events) - rejected, None)
+            self._own.settle(rejected, "rejected")
 
     def _pause(self, seconds: float, *, own: bool) -> bool:
         """Wait before a retry, shorter when somebody flushes; False when the batch is to be left on the disk."""

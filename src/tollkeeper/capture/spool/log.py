@@ -12,8 +12,8 @@ from tollkeeper.capture.spool.segment import Segment
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tollkeeper.capture.spool.files import Files
     from tollkeeper.capture.spool.segment import Batch
+    from tollkeeper.folders.files import Files
 
 __all__ = ["Log"]
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from tollkeeper.capture.spool.files import sync
 from tollkeeper.capture.spool.frames import Frame, Gap, mark_sent, scan
 from tollkeeper.errors import InvalidRequestError
 from tollkeeper.events.codec import Limits, decode_batch
 from tollkeeper.events.event import UsageEvent
+from tollkeeper.folders.files import sync
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tollkeeper.capture.spool.files import Files
+    from tollkeeper.folders.files import Files
 
 __all__ = ["Batch", "Segment"]
 

@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tollkeeper.capture.spool.files import Files
-from tollkeeper.capture.spool.folder import bytes_in, check_place, folders_in, new_folder
 from tollkeeper.capture.spool.frames import encode_frame
 from tollkeeper.capture.spool.log import Log
+from tollkeeper.folders.files import Files
+from tollkeeper.folders.folder import bytes_in, check_place, folders_in, new_folder
 from tollkeeper.forks import call_at_fork
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Decide inside somebody's app which calls may be made, on leases of quota."""
