@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.stores import DURABLE, empty, store_url
 from tollkeeper.events.codec import DecodedBatch
 from tollkeeper.events.event import Consumer, Request, Response, UsageEvent
 from tollkeeper.metering.sketch import quantile
@@ -18,11 +21,14 @@ from tollkeeper.metering.window import DAY, HOUR, QUARTER
 from tollkeeper.store.engines import open_stores
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tollkeeper.metering.usage import UsageRow
     from tollkeeper.store.protocols import EventStore
 
 START = datetime(2026, 3, 28, 22, 50, tzinfo=UTC)
 SPAN = 3 * DAY
+NUMBERS = count()
 
 offsets = st.integers(0, SPAN) | st.sampled_from([0, HOUR, DAY - 1, DAY, DAY + QUARTER])
 events = st.builds(
@@ -64,6 +70,18 @@ queries = st.builds(
 )
 
 
+@contextmanager
+def new_store(url: str) -> Iterator[EventStore]:
+    if url.startswith("sqlite:"):
+        url = f"{url}-{next(NUMBERS)}"
+    store, catalog = open_stores(url)
+    if not url.startswith("sqlite:"):
+        empty(url)
+    yield store
+    store.close()
+    catalog.close()
+
+
 def start_us() -> int:
     return UsageEvent(time=START, method="GET", path="/", status_code=200).time_us
 
@@ -73,17 +91,23 @@ def answers(store: EventStore, query: UsageQuery) -> list[tuple[object, ...]]:
     return sorted(((row.start, row.key, row.totals) for row in rows), key=lambda answer: (answer[0], repr(answer[1])))
 
 
+@pytest.fixture(scope="module", params=DURABLE)
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return store_url(request.param, tmp_path_factory.mktemp("store"))
+
+
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps, st.lists(queries, min_size=1, max_size=4))
-def test_any_range_in_any_state_of_folding(steps: list[tuple[list[UsageEvent], int]], asked: list[UsageQuery]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        sqlite, catalog = open_stores(f"sqlite:///{folder}/store.db")
+@given(steps=steps, asked=st.lists(queries, min_size=1, max_size=4))
+def test_any_range_in_any_state_of_folding(
+    url: str, steps: list[tuple[list[UsageEvent], int]], asked: list[UsageQuery]
+) -> None:
+    with new_store(url) as store:
         memory, _ = open_stores("memory:")
         for batch, fold in steps:  # a later step may hold earlier times: late events
             decoded = DecodedBatch(len(batch), batch, [])
-            assert sqlite.append([("test", decoded)]) == memory.append([("test", decoded)])
+            assert store.append([("test", decoded)]) == memory.append([("test", decoded)])
             if fold:
-                sqlite.fold(fold)
+                store.fold(fold)
             for query in asked:
                 moved = UsageQuery(
                     start=start_us() + query.start,
@@ -93,9 +117,8 @@ def test_any_range_in_any_state_of_folding(steps: list[tuple[list[UsageEvent], i
                     filters=query.filters,
                     sketches=True,
                 )
-                assert answers(sqlite, moved) == answers(memory, moved)
-        sqlite.close()
-        catalog.close()
+                assert answers(store, moved) == answers(memory, moved)
+                assert store.count_consumers(moved) == memory.count_consumers(moved)
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -9,20 +10,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec.structs import replace
 
+from tollkeeper.billing.tally import tally_events
 from tollkeeper.errors import AuthenticationError, UnprocessableError
 from tollkeeper.events.receipt import Receipt
 from tollkeeper.events.routes import template_path
 from tollkeeper.metering.sketch import bucket_of, pack_sketch
 from tollkeeper.metering.usage import Totals, UsageRow
+from tollkeeper.store.catalog.memory import MemoryRecordStore
+from tollkeeper.store.memory_walk import walk_memory
 from tollkeeper.store.protocols import LedgerRow, StoredEvent, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from tollkeeper.billing.tally import Tally
     from tollkeeper.events.codec import DecodedBatch
     from tollkeeper.events.event import UsageEvent
     from tollkeeper.metering.usage import Filters, UsageQuery
-    from tollkeeper.store.protocols import Scope
+    from tollkeeper.store.protocols import EventSpan, Scope
 
 __all__ = ["MemoryCatalog", "MemoryEventStore"]
 
@@ -95,6 +100,15 @@ class MemoryEventStore:
         by_consumer = replace(query, group_by=("consumer",), sketches=False, largest=None)
         return dict(Counter(row.start for row in self.usage(by_consumer) if row.key[0] is not None))
 
+    def tally(self, after: int, limit: int, *, step: int) -> tuple[list[Tally], int]:
+        """Add up event by event."""
+        taken = [stored for stored in self._events.values() if after < stored.seq <= after + limit]
+        return tally_events((stored.event for stored in taken), step), max((one.seq for one in taken), default=after)
+
+    def last_seq(self) -> int:
+        """Count the events."""
+        return len(self._events)
+
     def page(
         self, filters: Filters, *, before: tuple[int, int] | None, after: tuple[int, int] | None, limit: int
     ) -> list[StoredEvent]:
@@ -111,6 +125,13 @@ class MemoryEventStore:
     def get(self, seq: int) -> StoredEvent | None:
         """Look one event up by its place."""
         return next((stored for stored in self._events.values() if stored.seq == seq), None)
+
+    @contextlib.contextmanager
+    def walk(
+        self, span: EventSpan, groups: Sequence[Sequence[str]] | None
+    ) -> Iterator[Iterator[tuple[int, StoredEvent]]]:
+        """Sort everything that matches."""
+        yield walk_memory(list(self._events.values()), span, groups)
 
     def ledger(self, *, recount: bool) -> list[LedgerRow]:
         """Read the books."""
@@ -163,10 +184,11 @@ def _totals(event: UsageEvent, *, sketches: bool) -> Totals:
     )
 
 
-class MemoryCatalog:
+class MemoryCatalog(MemoryRecordStore):
     """A ``Catalog`` that ends with the process."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._tokens: dict[bytes, Token] = {}
         self._sessions: dict[bytes, tuple[int, int, bool]] = {}
         self._made = 0

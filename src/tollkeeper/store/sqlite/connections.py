@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 import time
-import weakref
 from typing import TYPE_CHECKING, Any
 
 from tollkeeper.errors import StoreError
 from tollkeeper.metering.sketch import merge_sketches
+from tollkeeper.store.sql.gate import Gate, check_usable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["BUSY_SECONDS", "Connections", "use_write_ahead_log"]
 
 BUSY_SECONDS = 30.0
-FORK_SECONDS = 1.0
 CACHE_KIB = 64 * 1024
 RETRY_SECONDS = 0.02
 
@@ -30,8 +28,7 @@ class Connections:
 
     ``write`` and ``read`` are transactions: the first holds SQLite's only write lock, the second sees one snapshot.
     ``appending`` is for who must not be disturbed between two transactions. A fork finds all connections closed, and
-    they open again on either side: SQLite's locks do not pass to a child, which would believe that it holds them. A
-    transaction that outlasts the wait is left to the parent alone.
+    they open again on either side: SQLite's locks do not pass to a child, which would believe that it holds them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,27 +36,15 @@ class Connections:
         self._idle: list[sqlite3.Connection] = []
         self._lost: list[sqlite3.Connection] = []
         self._writer: sqlite3.Connection | None = None
-        self._closed = False
-        self._reset()
-        self._idle.append(self._open())
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(
-                before=_weakly(self._before_fork),
-                after_in_parent=_weakly(self._after_fork),
-                after_in_child=_weakly(self._in_child),
-            )
-
-    def _reset(self) -> None:
-        self.appending = threading.Lock()
-        self._write_lock = threading.Lock()
-        self._gate = threading.Condition()
-        self._active = 0
-        self._forking = False
+        self.appending, self._write_lock = threading.Lock(), threading.Lock()
+        self._gate = Gate(f"The SQLite file {path}", close_all=self._close_all, abandon=self._abandon, library=True)
+        with self.read():  # fails here and now, if it does
+            pass
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that is durable when the block ends, and absent when it raises."""
-        with self._write_lock, self._passage():
+        with self._write_lock, self._gate.passage():
             self._writer = self._writer or self._open()
             with _transaction(self._writer, "BEGIN IMMEDIATE"):
                 yield self._writer
@@ -67,7 +52,7 @@ class Connections:
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """A consistent snapshot; the writer is not held up."""
-        with self._passage():
+        with self._gate.passage():
             try:
                 connection = self._idle.pop()
             except IndexError:
@@ -80,42 +65,13 @@ class Connections:
 
     def close(self) -> None:
         """Close every connection, when the transactions under way have ended; idempotent."""
-        with self._gate:
-            self._closed = True
-            self._gate.wait_for(lambda: not self._active, BUSY_SECONDS)
-            self._close_all()
+        self._gate.close(BUSY_SECONDS)
 
-    @contextlib.contextmanager
-    def _passage(self) -> Iterator[None]:
-        """Counts the transactions under way; none begins while the process forks, or once all is closed."""
-        with self._gate:
-            self._gate.wait_for(lambda: not self._forking)
-            if self._closed:
-                raise StoreError(f"The SQLite file {self._path} is closed.")
-            self._active += 1
-        try:
-            yield
-        finally:
-            with self._gate:
-                self._active -= 1
-                self._gate.notify_all()
-
-    def _before_fork(self) -> None:
-        with self._gate:
-            self._forking = True
-            if self._gate.wait_for(lambda: not self._active, FORK_SECONDS):
-                self._close_all()
-
-    def _after_fork(self) -> None:
-        with self._gate:
-            self._forking = False
-            self._gate.notify_all()
-
-    def _in_child(self) -> None:
-        # What was busy is the parent's. Even to close it here would break the parent's locks: keep it, unused.
+    def _abandon(self) -> None:
+        # What was busy at a fork is the parent's. Even to close it here would break the parent's locks.
         self._lost += [*self._idle, *([self._writer] if self._writer else [])]
         self._idle, self._writer = [], None
-        self._reset()
+        self.appending, self._write_lock = threading.Lock(), threading.Lock()
 
     def _close_all(self) -> None:
         if self._writer is not None:
@@ -125,6 +81,7 @@ class Connections:
             self._idle.pop().close()
 
     def _open(self) -> sqlite3.Connection:
+        check_usable()
         try:
             connection = sqlite3.connect(
                 self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
@@ -183,14 +140,3 @@ def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
         if connection.in_transaction:
             connection.rollback()
         raise StoreError(f"The SQLite store failed: {error}.") from error
-
-
-def _weakly(hook: Callable[[], None]) -> Callable[[], None]:
-    """A fork hook cannot be taken back: it must not keep its owner alive."""
-    method = weakref.WeakMethod(hook)
-
-    def call() -> None:
-        if (found := method()) is not None:
-            found()
-
-    return call

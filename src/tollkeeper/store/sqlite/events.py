@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+import contextlib
+from functools import partial
+from typing import TYPE_CHECKING
 
-from tollkeeper.events.receipt import Receipt
 from tollkeeper.store.protocols import LedgerRow, StoredEvent
-from tollkeeper.store.sqlite.dimensions import Dimensions
-from tollkeeper.store.sqlite.folding import WRITE_ROLLUP, fold_rows
+from tollkeeper.store.sql.books import books, receipts
+from tollkeeper.store.sql.callers import count_consumers
+from tollkeeper.store.sql.dimensions import Dimensions
+from tollkeeper.store.sql.pages import read_page
+from tollkeeper.store.sql.rows import SELECT_EVENT, event_from_row, row_from_event
+from tollkeeper.store.sql.tally import read_tally
+from tollkeeper.store.sql.usage import read_usage
+from tollkeeper.store.sqlite.dimensions import assign_numbers
+from tollkeeper.store.sqlite.folding import fold_events
 from tollkeeper.store.sqlite.inserting import insert_events
-from tollkeeper.store.sqlite.pages import read_page
-from tollkeeper.store.sqlite.rows import SELECT_EVENT, event_from_row, row_from_event
-from tollkeeper.store.sqlite.usage import count_consumers, read_usage
+from tollkeeper.store.sqlite.usage import reading, select
+from tollkeeper.store.sqlite.walking import walk_events
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from tollkeeper.billing.tally import Tally
     from tollkeeper.events.codec import DecodedBatch
+    from tollkeeper.events.receipt import Receipt
     from tollkeeper.metering.usage import Filters, UsageQuery, UsageRow
+    from tollkeeper.store.protocols import EventSpan
     from tollkeeper.store.sqlite.connections import Connections
 
 __all__ = ["SQLiteEventStore"]
@@ -28,10 +37,8 @@ ADD_TO_LEDGER = """
     ON CONFLICT (source_id) DO UPDATE SET received = received + excluded.received, stored = stored + excluded.stored,
         duplicate = duplicate + excluded.duplicate, rejected = rejected + excluded.rejected
 """
-UNFOLDED = """
-    SELECT time, consumer_id, route_id, status, elapsed, MAX(bytes, 0), units, seq
-    FROM event WHERE seq > ? ORDER BY seq LIMIT ?
-"""
+
+NEWEST = "SELECT COALESCE(MAX(seq), 0) FROM event"
 
 
 class SQLiteEventStore:
@@ -43,7 +50,7 @@ class SQLiteEventStore:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._dimensions = Dimensions(connections.write)
+        self._dimensions = Dimensions(partial(assign_numbers, connections))
 
     def append(self, batches: Sequence[tuple[str, DecodedBatch]]) -> list[Receipt]:
         """Store batches in one durable transaction; see ``EventStore``."""
@@ -53,75 +60,58 @@ class SQLiteEventStore:
             rows = [[row_from_event(event, self._dimensions) for event in batch.events] for _, batch in batches]
             with self._connections.write() as connection:
                 stored = insert_events(connection, rows)
-                books = self._books(batches, rows, stored)
-                connection.executemany(ADD_TO_LEDGER, [(source, *counts) for source, counts in books.items()])
-        return [
-            Receipt(
-                received=batch.received,
-                stored=sum(new.values()),
-                duplicate=len(batch.events) - sum(new.values()),
-                rejected=len(batch.errors),
-                errors=batch.errors,
-            )
-            for (_, batch), new in zip(batches, stored, strict=True)
-        ]
-
-    def _books(
-        self, batches: Sequence[tuple[str, DecodedBatch]], rows: list[list[tuple[Any, ...]]], stored: list[Counter[int]]
-    ) -> dict[int, tuple[int, int, int, int]]:
-        """What to add to the ledger, by source: received, stored, duplicate, rejected."""
-        arrived: Counter[int] = Counter(row[0] for batch in rows for row in batch)
-        new: Counter[int] = sum(stored, Counter())
-        rejected: Counter[int] = Counter()
-        for source, batch in batches:
-            if batch.errors:
-                rejected[self._dimensions.source(source)] += len(batch.errors)
-        return {
-            source: (arrived[source] + rejected[source], new[source], arrived[source] - new[source], rejected[source])
-            for source in sorted(arrived.keys() | rejected.keys())
-        }
+                connection.executemany(ADD_TO_LEDGER, books(batches, rows, stored, self._dimensions.source))
+        return receipts(batches, stored)
 
     def fold(self, limit: int) -> int:
-        """Fold events behind the watermark; who comes second at the same events folds nothing.
-
-        Roll-ups change only together with the watermark. So all the work is done before the write lock is taken, and
-        thrown away when the watermark has moved meanwhile.
-        """
-        with self._connections.read() as connection:
-            (watermark,) = connection.execute("SELECT seq FROM watermark").fetchone()
-            rows = connection.execute(UNFOLDED, (watermark, limit)).fetchall()
-            folded = fold_rows(connection, rows)
-        if not rows:
-            return 0
-        with self._connections.write() as connection:
-            moved = connection.execute("UPDATE watermark SET seq = ? WHERE seq = ?", (rows[-1][-1], watermark)).rowcount
-            if not moved:
-                return 0
-            connection.executemany(WRITE_ROLLUP, folded)
-        return len(rows)
+        """Fold events behind the watermark; who comes second at the same events folds nothing."""
+        return fold_events(self._connections, limit)
 
     def usage(self, query: UsageQuery) -> list[UsageRow]:
         """Answer a query from roll-ups and, for what they do not hold yet or cut too coarsely, from events."""
         with self._connections.read() as connection:
-            return read_usage(connection, query)
+            return read_usage(reading(connection), query)
 
     def count_consumers(self, query: UsageQuery) -> dict[int, int]:
         """Count who called, by bucket."""
         with self._connections.read() as connection:
-            return count_consumers(connection, query)
+            return count_consumers(reading(connection), query)
+
+    def tally(self, after: int, limit: int, *, step: int) -> tuple[list[Tally], int]:
+        """Add up what consumers used behind a place."""
+        with self._connections.read() as connection:
+            ((newest,),) = connection.execute(NEWEST)
+            return read_tally(partial(select, connection), newest, after, limit, step)
+
+    def last_seq(self) -> int:
+        """The place of the newest event."""
+        with self._connections.read() as connection:
+            ((newest,),) = connection.execute(NEWEST)
+        return int(newest)
 
     def page(
         self, filters: Filters, *, before: tuple[int, int] | None, after: tuple[int, int] | None, limit: int
     ) -> list[StoredEvent]:
         """List events, newest first."""
         with self._connections.read() as connection:
-            return read_page(connection, filters, before=before, after=after, limit=limit)
+            return read_page(partial(select, connection), filters, before=before, after=after, limit=limit)
 
     def get(self, seq: int) -> StoredEvent | None:
         """Look one event up by its place."""
         with self._connections.read() as connection:
-            row = connection.execute(f"{SELECT_EVENT} WHERE seq = ?", (seq,)).fetchone()
+            row = connection.execute(f"{SELECT_EVENT.format(event='event')} WHERE seq = ?", (seq,)).fetchone()
         return event_from_row(row) if row else None
+
+    @contextlib.contextmanager
+    def walk(
+        self, span: EventSpan, groups: Sequence[Sequence[str]] | None
+    ) -> Iterator[Iterator[tuple[int, StoredEvent]]]:
+        """Read events group by group, on a connection of its own; see ``EventStore``."""
+        with (
+            self._connections.read() as connection,
+            contextlib.closing(walk_events(connection, span, groups)) as events,
+        ):
+            yield events
 
     def ledger(self, *, recount: bool) -> list[LedgerRow]:
         """Read the books; a recount walks the index of identities."""
@@ -141,7 +131,7 @@ class SQLiteEventStore:
         """How far the watermark is behind; rows are numbered without a gap."""
         with self._connections.read() as connection:
             (count,) = connection.execute(
-                "SELECT COALESCE((SELECT MAX(seq) FROM event), 0) - (SELECT seq FROM watermark)"
+                "SELECT COALESCE((SELECT MAX(seq) FROM event), 0) - (SELECT folded FROM watermark)"
             ).fetchone()
         return int(count)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["insert_events"]
 
-COLUMNS = "source_id, id, time, consumer_id, route_id, status, elapsed, bytes, units, path, detail"
+COLUMNS = "source_id, id, time, consumer_id, route_id, status, elapsed, bytes, units, path, detail, gated"
 VALUES = f"({', '.join('?' for _ in COLUMNS.split(', '))})"
 ROWS_AT_ONCE = 64
 INSERT_ONE, INSERT_MANY = (

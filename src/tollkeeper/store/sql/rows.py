@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-import uuid
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec.structs import replace
 
 from tollkeeper.events.event import Client, Consumer, Error, Request, Response, UsageEvent
 from tollkeeper.events.timestamps import EPOCH, from_microseconds
 from tollkeeper.store.protocols import StoredEvent
-from tollkeeper.store.sqlite.dimensions import route_key
+from tollkeeper.store.sql.dimensions import route_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tollkeeper.store.sqlite.dimensions import Dimensions
+    from tollkeeper.store.sql.dimensions import Dimensions
 
-__all__ = ["SELECT_EVENT", "event_from_row", "row_from_event"]
+__all__ = ["SELECT_EVENT", "event_from_row", "id_as_bytes", "make_event", "row_from_event"]
+
+Shared = tuple[str, tuple[str, str, str | None, str | None], Consumer | None]
+"""What many events have in common: the source, the route (template, method, api, version), and who called."""
 
 MICRO = 1_000_000
 NOT_MEASURED = -1
 UUID_LENGTH, UUID_BYTES, DASHES = 36, 16, (8, 13, 18, 23)
+END_OF_TEXT = b"\xff"
+"""A byte that UTF-8 never has."""
 
 SELECT_EVENT = """
     SELECT seq, source.name, event.id, time, route.template, route.method, route.api, route.api_version,
-        consumer.key, label, email, "group", status, elapsed, bytes, units, path, detail
-    FROM event JOIN source USING (source_id) JOIN route USING (route_id) LEFT JOIN consumer USING (consumer_id)
+        consumer.key, label, email, "group", status, elapsed, bytes, units, path, detail, gated
+    FROM {event} JOIN source USING (source_id) JOIN route USING (route_id) LEFT JOIN consumer USING (consumer_id)
 """
-"""Reads rows for ``event_from_row``; to be followed by WHERE."""
+"""Reads rows for ``event_from_row``; ``event`` is the table, or a part of it that has its name."""
 
 
 # What a field left out decodes to must be the very default of UsageEvent, which the wire then leaves out again.
@@ -49,6 +55,7 @@ class _Detail(Struct, frozen=True, omit_defaults=True, kw_only=True):
     variables: Raw | UnsetType = UNSET
 
 
+_NOTHING = _Detail()
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Detail).decode
 
@@ -80,16 +87,40 @@ def row_from_event(event: UsageEvent, dimensions: Dimensions) -> tuple[Any, ...]
         event.units_micro,
         None if event.path == event.route else event.path,
         None if detail == b"{}" else detail,
+        int(event.gated),
     )
+
+
+def _decode_apart(packed: bytes) -> _Detail:
+    """Read, with a stack of its own, what is nested too deep for what the caller's leaves: it came with such a one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_decode, packed).result()
 
 
 def event_from_row(row: Sequence[Any]) -> StoredEvent:
     """Read a row of ``SELECT_EVENT``."""
     (seq, source, id_, time, template, method, api, api_version, key, label, email, group, *rest) = row
-    status, elapsed, size, units, path, packed = rest
-    detail = _decode(packed) if packed else _Detail()
-    event = UsageEvent(
-        id=id_ if isinstance(id_, str) else str(uuid.UUID(bytes=id_)),
+    consumer = None if key is None else Consumer(key, label, email, group)
+    shared = source, (template, method, api or None, api_version or None), consumer
+    return StoredEvent(seq, make_event(id_, time, shared, rest))
+
+
+def make_event(id_: str | bytes, time: int, shared: Shared, rest: Sequence[Any]) -> UsageEvent:
+    """Make the event of a row whose numbers are looked up already; ``rest`` are its columns from ``status`` on."""
+    status, elapsed, size, units, path, packed, gated = rest
+    try:
+        detail = _decode(packed) if packed else _NOTHING
+    except RecursionError:
+        detail = _decode_apart(packed)
+    source, (template, method, api, version), consumer = shared
+    request, response = detail.request, detail.response
+    if elapsed != NOT_MEASURED:
+        seconds = elapsed / MICRO
+        request = replace(request, elapsed_time=seconds) if packed else Request(elapsed_time=seconds)
+    if size != NOT_MEASURED:
+        response = replace(response, content_length=size) if packed else Response(content_length=size)
+    return UsageEvent(
+        id=id_ if isinstance(id_, str) else _unpack_id(id_),
         source=source,
         time=from_microseconds(time),
         method=method,
@@ -99,20 +130,16 @@ def event_from_row(row: Sequence[Any]) -> StoredEvent:
         url=detail.url,
         exception=detail.exception,
         error=detail.error,
-        consumer=None if key is None else Consumer(key, label, email, group),
-        api=api or None,
-        api_version=api_version or None,
+        consumer=consumer,
+        api=api,
+        api_version=version,
         units=_BARE.units if units == _BARE.units_micro else Decimal(units) / MICRO,
+        gated=bool(gated),
         variables=detail.variables,
         client=detail.client,
-        request=detail.request
-        if elapsed == NOT_MEASURED
-        else msgspec.structs.replace(detail.request, elapsed_time=elapsed / MICRO),
-        response=detail.response
-        if size == NOT_MEASURED
-        else msgspec.structs.replace(detail.response, content_length=size),
+        request=request,
+        response=response,
     )
-    return StoredEvent(seq, event)
 
 
 def _without_time(request: Request) -> Request:
@@ -122,11 +149,18 @@ def _without_time(request: Request) -> Request:
         headers=request.headers,
         args=request.args,
         body=request.body,
+        body_truncated=request.body_truncated,
     )
 
 
 def _without_size(response: Response) -> Response:
-    return Response(mimetype=response.mimetype, headers=response.headers, body=response.body)
+    return Response(
+        first_byte_time=response.first_byte_time,
+        mimetype=response.mimetype,
+        headers=response.headers,
+        body=response.body,
+        body_truncated=response.body_truncated,
+    )
 
 
 def _pack_id(id_: str) -> str | bytes:
@@ -140,3 +174,18 @@ def _pack_id(id_: str) -> str | bytes:
         if len(packed) == UUID_BYTES and packed.hex() == plain and all(id_[place] == "-" for place in DASHES):
             return packed
     return id_
+
+
+def id_as_bytes(packed: str | bytes) -> bytes:
+    """The id of a row for a column that holds bytes alone: a text gets an end, and is never as long as a UUID."""
+    if isinstance(packed, bytes):
+        return packed
+    text = packed.encode() + END_OF_TEXT
+    return text + END_OF_TEXT if len(text) == UUID_BYTES else text
+
+
+def _unpack_id(packed: bytes) -> str:
+    if len(packed) != UUID_BYTES:
+        return packed.rstrip(END_OF_TEXT).decode()
+    text = packed.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

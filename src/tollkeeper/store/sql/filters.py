@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
     from tollkeeper.metering.usage import Filters
+    from tollkeeper.store.sql.reading import Select
 
 __all__ = ["Condition", "condition_for"]
 
@@ -35,19 +35,19 @@ class Condition(Struct, frozen=True):
         )
 
 
-def condition_for(connection: sqlite3.Connection, filters: Filters) -> Condition:
+def condition_for(select: Select, filters: Filters) -> Condition:
     """Translate filters; those that name an unknown route or consumer are ``impossible``."""
     sql = ""
     values: tuple[Any, ...] = ()
     if filters.status_range is not None:
         sql, values = " AND status BETWEEN ? AND ?", filters.status_range
-    routes = _routes(connection, filters)
+    routes = _routes(select, filters)
     if routes is not None:
         sql += f" AND route_id IN ({', '.join(map(str, routes))})"
     consumer = None
     if filters.consumer is not None:
-        row = connection.execute("SELECT consumer_id FROM consumer WHERE key = ?", (filters.consumer,)).fetchone()
-        consumer = row[0] if row else -1
+        found = select("SELECT consumer_id FROM consumer WHERE key = ?", (filters.consumer,))
+        consumer = found[0][0] if found else -1
         sql += " AND consumer_id = ?"
         values = (*values, consumer)
     return Condition(
@@ -59,7 +59,7 @@ def condition_for(connection: sqlite3.Connection, filters: Filters) -> Condition
     )
 
 
-def _routes(connection: sqlite3.Connection, filters: Filters) -> list[int] | None:
+def _routes(select: Select, filters: Filters) -> list[int] | None:
     wanted = {
         "template": filters.route,
         "method": filters.method,
@@ -71,4 +71,4 @@ def _routes(connection: sqlite3.Connection, filters: Filters) -> list[int] | Non
         return None
     # The columns are the four names above, never what a caller sent.
     query = f"SELECT route_id FROM route WHERE {' AND '.join(f'{column} = ?' for column in given)}"
-    return [number for (number,) in connection.execute(query, tuple(given.values()))]
+    return [number for (number,) in select(query, tuple(given.values()))]

@@ -1,22 +1,18 @@
-"""The relational catalogue on SQLAlchemy Core: tokens, sessions and login links, on any engine."""
+"""The catalogue of one database, on SQLAlchemy Core: its credentials, beside its records."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
-import weakref
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
-from tollkeeper.errors import AuthenticationError, StoreError, UnprocessableError
+from tollkeeper.errors import AuthenticationError, UnprocessableError
+from tollkeeper.store.catalog.records import SQLRecordStore
 from tollkeeper.store.protocols import Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from tollkeeper.store.protocols import Scope
 
 __all__ = ["SQLCatalog"]
@@ -42,20 +38,14 @@ session_table = sa.Table(
 TOKEN = (token_table.c.id, token_table.c.name, token_table.c.scope, token_table.c.created_at)
 
 
-class SQLCatalog:
-    """The ``Catalog`` of one database; each call is one transaction."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._writing = engine
-        self._reading = engine.execution_options(reads_only=True)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(before=_closing(engine))
+class SQLCatalog(SQLRecordStore):
+    """The ``Catalog`` of one database: to its records, the credentials; each call is one transaction."""
 
     def add_token(self, name: str, scope: Scope, digest: bytes) -> Token:
         """Keep a token; see ``Catalog``."""
         created_at = time.time_ns() // 1_000
         values = {"name": name, "scope": scope, "digest": digest, "created_at": created_at}
-        with _transaction(self._writing) as connection:
+        with self._transactions.writing() as connection:
             try:
                 result = connection.execute(token_table.insert().values(**values))
             except IntegrityError:
@@ -71,14 +61,14 @@ class SQLCatalog:
 
     def tokens(self) -> list[Token]:
         """List the tokens, oldest first."""
-        with _transaction(self._reading) as connection:
+        with self._transactions.reading() as connection:
             rows = connection.execute(sa.select(*TOKEN).order_by(token_table.c.id)).mappings()
             return [Token(**row) for row in rows]
 
     def revoke_token(self, name: str) -> bool:
         """Forget a token and all that acts for it."""
         mine = sa.select(token_table.c.id).where(token_table.c.name == name).scalar_subquery()
-        with _transaction(self._writing) as connection:
+        with self._transactions.writing() as connection:
             connection.execute(session_table.delete().where(session_table.c.token_id == mine))
             return connection.execute(token_table.delete().where(token_table.c.name == name)).rowcount > 0
 
@@ -86,7 +76,7 @@ class SQLCatalog:
         """Keep a session or login link, and forget the expired ones."""
         values = {"token_id": token_id, "digest": digest, "expires_at": expires_at, "one_time": one_time}
         now = time.time_ns() // 1_000
-        with _transaction(self._writing) as connection:
+        with self._transactions.writing() as connection:
             connection.execute(session_table.delete().where(session_table.c.expires_at <= now))
             if connection.execute(sa.select(token_table.c.id).where(token_table.c.id == token_id)).first() is None:
                 raise AuthenticationError("The token was revoked: log in with another one.")
@@ -107,41 +97,17 @@ class SQLCatalog:
             .where(session_table.c.digest == digest, session_table.c.expires_at > now, session_table.c.one_time)
             .returning(session_table.c.token_id)
         )
-        with _transaction(self._writing) as connection:
+        with self._transactions.writing() as connection:
             number = connection.execute(taken).scalar()
             row = connection.execute(sa.select(*TOKEN).where(token_table.c.id == number)).mappings().first()
         return Token(**row) if row else None
 
     def end_session(self, digest: bytes) -> None:
         """Forget a session."""
-        with _transaction(self._writing) as connection:
+        with self._transactions.writing() as connection:
             connection.execute(session_table.delete().where(session_table.c.digest == digest))
 
-    def close(self) -> None:
-        """Close the pooled connections; idempotent."""
-        self._writing.dispose()
-
     def _one(self, query: sa.Select[tuple[int, str, str, int]]) -> Token | None:
-        with _transaction(self._reading) as connection:
+        with self._transactions.reading() as connection:
             row = connection.execute(query).mappings().first()
         return Token(**row) if row else None
-
-
-@contextlib.contextmanager
-def _transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
-    try:
-        with engine.begin() as connection:
-            yield connection
-    except SQLAlchemyError as error:
-        raise StoreError(f"The catalogue failed: {getattr(error, 'orig', error)}.") from error
-
-
-def _closing(engine: sa.Engine) -> Callable[[], None]:
-    """A fork hook that closes the pool: SQLite's locks do not pass to a child. It does not keep the engine alive."""
-    found = weakref.ref(engine)
-
-    def close() -> None:
-        if (engine := found()) is not None:
-            engine.dispose()
-
-    return close

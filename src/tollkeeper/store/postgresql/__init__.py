@@ -1,0 +1,1 @@
+"""Events in PostgreSQL: by COPY into partitions by time, on any number of nodes."""

@@ -1,0 +1,1 @@
+"""What is counted by a name: tags, their uses, and the history of these."""
