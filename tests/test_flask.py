@@ -509,9 +509,10 @@ def test_our_own_faults_are_counted_and_harm_nobody(watch: Watch, monkeypatch: p
     for name in (
         "tollkeeper.capture.wsgi.note_environ",
         "tollkeeper.capture.wsgi.keep_answer",
-        "tollkeeper.capture.wsgi._Watch._saw",
+        "tollkeeper.capture.wsgi.perf_counter",
+        "tollkeeper.capture.body.BodyStart.feed",
         "tollkeeper.capture.exchange.Exchange.weight",
-        "tollkeeper.capture.recorder.Queue.put",
+        "tollkeeper.capture.queue.Queue.put",
         "tollkeeper.flask._name_route",
         "tollkeeper.flask._template",
         "tollkeeper.capture.document._event",

@@ -36,6 +36,7 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path:
         ({"TOLLKEEPER_WORKERS": "0"}, "workers is '0' in TOLLKEEPER_WORKERS: give a whole number, 1 or more"),
         ({"TOLLKEEPER_FLUSH_SECONDS": "0"}, "flush_seconds is '0' in TOLLKEEPER_FLUSH_SECONDS: give a number above 0"),
         ({"TOLLKEEPER_SHUTDOWN_SECONDS": "-1"}, "give a number, 0 or more"),
+        ({"TOLLKEEPER_TAGS_PUBLIC": "maybe"}, "tags_public is 'maybe' in TOLLKEEPER_TAGS_PUBLIC: give true or false"),
         ({"TOLLKEEPER_CONFIG": "missing.toml"}, "missing.toml"),
     ],
 )

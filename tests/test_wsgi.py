@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import gc
 import io
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+import tollkeeper
 from tollkeeper.sinks.memory import MemorySink
 from tollkeeper.wsgi import Tollkeeper
 
@@ -130,3 +133,47 @@ def test_an_environ_with_only_what_a_server_must_give(make: Callable[..., Tollke
     assert keeper.flush(10)
     assert isinstance(keeper.sink, MemorySink)
     assert keeper.sink.events[0].url == "http://here:80/x"
+
+
+def test_a_request_that_cannot_be_watched_is_answered_and_counted_once(
+    make: Callable[..., Tollkeeper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("tollkeeper"), "disabled", True)  # a log would keep its traceback
+    keeper = make()
+    environ = EnvironBuilder("/a", json={}).get_environ()
+    del environ["wsgi.input"]
+    answer, status, _ = run_wsgi_app(keeper, environ, buffered=True)
+    assert (status, b"".join(answer)) == ("200 OK", b"hello /a")
+    del environ
+    ask(keeper, "/b")  # so that the first one is forgotten
+    gc.collect()
+    assert keeper.stats().captured == 2
+    assert keeper.stats().dropped == {"error": 1}
+
+
+def test_what_is_around_a_mounted_app_is_in_hand_again_when_that_has_answered(make: Callable[..., Tollkeeper]) -> None:
+    inner = make()
+
+    def around(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        answer, status, headers = run_wsgi_app(inner, environ, buffered=True)
+        tollkeeper.set_consumer("ann")
+        start_response(status, list(headers))
+        return answer
+
+    _, event = ask(make(around), "/a")
+    assert event.consumer is not None
+    assert event.consumer.key == "ann"
+    assert inner.flush(10)
+    assert inner.sink.events[0].consumer is None
+
+
+def test_what_is_in_hand_shows_no_secret_in_a_log(make: Callable[..., Tollkeeper]) -> None:
+    shown: list[str] = []
+
+    def app(_: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        shown.append(repr(tollkeeper.current()))
+        start_response("204 No Content", [])
+        return []
+
+    run_wsgi_app(make(app, source="shop"), EnvironBuilder("/?token=hunter2", auth=("ann", "hunter2")).get_environ())
+    assert shown == ["<Watch of 'shop'>"]

@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Any, Unpack
 from tollkeeper.capture.asgi import ASGIObserver, deliver
 from tollkeeper.capture.asgi_hosts import app_name, holds, listen
 from tollkeeper.capture.asgi_routes import known_route, mounted_at
+from tollkeeper.capture.gate.asgi import ASGIGate, give_back
+from tollkeeper.capture.gate.asgi_views import RequireSubscription
+from tollkeeper.capture.gate.requirement import Requirement, read_requirement
+from tollkeeper.capture.gate.routes import RouteFinder
 from tollkeeper.door import Door
+from tollkeeper.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from decimal import Decimal
 
     from tollkeeper.capture.asgi_types import ASGIApp, Scope
     from tollkeeper.capture.options import Options
     from tollkeeper.capture.scope import ScopeExchange
-    from tollkeeper.sinks.base import Sink
+    from tollkeeper.sinks.base import Sinks
 
 __all__ = ["Tollkeeper"]
 
@@ -39,12 +45,13 @@ class Tollkeeper(Door):
         self,
         app: ASGIApp | None = None,
         *,
-        sink: str | Sink | None = None,
+        sink: Sinks | None = None,
         route: Callable[[Scope], str | None] | None = None,
         **options: Unpack[Options],
     ) -> None:
         super().__init__(sink, options)
         self._route = route
+        self._ungated = False
         self._open()
         self.app = None if app is None else self.middleware(app)
 
@@ -56,7 +63,31 @@ class Tollkeeper(Door):
             listen(app, self._deliver)
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the host
             self._recorder.trouble(error)
+        self._ungated = self._ungated or not self._gated
+        if self._gated:
+            route = RouteFinder(app) if self._route is None else self._asked_route
+            app = ASGIGate(app, lambda: self._guard, route, Requirement() if self._options.gate else None)
         return ASGIObserver(app, self._recorder, self._options.source or UNNAMED, self._answering, self._meet)
+
+    def require_subscription(
+        self, *, units: float | str | Decimal = 1, endpoint: str | None = None
+    ) -> RequireSubscription:
+        """Decorate a view so that calls of it need a subscription, and count so many ``units`` each; or an application.
+
+        What it returns is a dependency of FastAPI, too. ``endpoint`` is a template in the place of the route's. Call it
+        before the app is wrapped. Raises ConfigurationError when there is no service.
+        """
+        wanted = read_requirement(units, endpoint)
+        if self._ungated:
+            raise ConfigurationError(
+                "This Tollkeeper has wrapped an app already: ask for what is required before that."
+            )
+        self._require_gate()
+        return RequireSubscription(lambda: self._guard, self._asked_route, wanted)
+
+    def _asked_route(self, scope: Scope) -> str | None:
+        template = None if self._route is None else self._route(scope)
+        return None if template is None else f"{mounted_at(scope, scope['path'])}{template}"
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer as the application does."""
@@ -65,6 +96,8 @@ class Tollkeeper(Door):
         await self.app(scope, receive, send)
 
     async def _deliver(self) -> None:
+        if self._guard is not None:
+            await give_back(self._guard)
         if self._recorder is not None:
             await deliver(self._recorder)
 

@@ -20,12 +20,15 @@ from tollkeeper.capture.asking import ask, ask_async
 from tollkeeper.capture.django_routes import route_template
 from tollkeeper.capture.django_watch import Watch
 from tollkeeper.capture.dotted import read_functions
+from tollkeeper.capture.gate.django_views import DjangoGate, tell_limits
+from tollkeeper.capture.gate.requirement import read_requirement
 from tollkeeper.door import Door
 from tollkeeper.errors import ConfigurationError
 from tollkeeper.settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from decimal import Decimal
 
     from tollkeeper.capture.options import CaptureOptions
 
@@ -48,11 +51,23 @@ class _Project(Door):
         self.options = self._options
         self.source = self._options.source or str(getattr(settings, "ROOT_URLCONF", "django")).partition(".")[0]
         self.recorder = self._open(config)
+        self.gate = DjangoGate(lambda: self._guard, WATCH, for_sync=_for_sync, for_async=_for_async)
         got_request_exception.connect(_failed)
 
+    def require_subscription(
+        self, *, units: float | str | Decimal = 1, endpoint: str | None = None
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Decorate a view so that calls of it need a subscription, and count so many ``units`` each.
 
-def keeper() -> Door:
-    """The one of this process, for its ``stats()``, ``flush()`` and ``close()``.
+        ``endpoint`` is a template in the place of the route's. Raises ConfigurationError when there is no service.
+        """
+        wanted = read_requirement(units, endpoint)
+        self._require_gate()
+        return self.gate.decorator(wanted)
+
+
+def keeper() -> _Project:
+    """The one of this process, for its ``stats()``, ``flush()`` and ``close()``, and its ``require_subscription()``.
 
     It is opened with the settings as they are at the first call, which Django makes to load its middleware; other
     settings open another one. Raises ConfigurationError when one of them is wrong.
@@ -128,6 +143,8 @@ class Tollkeeper:
         self._source = project.source
         self._is_async = iscoroutinefunction(get_response)
         self._options = _askable(project.options, is_async=self._is_async)
+        if project.options.gate:  # Django calls it only where it is there
+            self.process_view = project.gate.admit_async if self._is_async else project.gate.admit
         if self._is_async:
             markcoroutinefunction(self)
 
@@ -147,6 +164,7 @@ class Tollkeeper:
             watch.over(error)
             raise
         self._name_route(watch, request, response)
+        tell_limits(request, response)
         watch.answered(response)
         return response
 
@@ -166,6 +184,7 @@ class Tollkeeper:
                 watch.over(error)
             raise
         self._name_route(watch, request, response)
+        tell_limits(request, response)
         watch.answered(response)
         return response
 
@@ -173,7 +192,7 @@ class Tollkeeper:
         try:
             if hasattr(request, WATCH):
                 return None  # this middleware is there twice
-            watch = Watch(self._recorder, request, self._source)
+            watch = Watch.of(self._recorder, request, self._source)
             setattr(request, WATCH, watch)
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the host
             self._recorder.fail(error)

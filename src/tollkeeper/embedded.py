@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sys
 import threading
@@ -14,6 +13,7 @@ from msgspec import Struct
 
 from tollkeeper.errors import MissingDependencyError, SinkError, StoreError, UnprocessableError
 from tollkeeper.events.codec import DecodedBatch
+from tollkeeper.events.redaction import redact_url
 from tollkeeper.settings import Settings, load_settings
 
 try:
@@ -23,8 +23,9 @@ try:
     from tollkeeper.api.app import create_app
     from tollkeeper.dashboard.app import dashboard_routes
     from tollkeeper.flask import Tollkeeper
+    from tollkeeper.service.beats import start_beats
     from tollkeeper.service.bootstrap import Service, open_service
-    from tollkeeper.service.rollups import start_folding_thread
+    from tollkeeper.service.rollups import beats_of
 except ModuleNotFoundError as error:
     if error.name is None or error.name.partition(".")[0] == "tollkeeper":
         raise
@@ -39,11 +40,11 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from tollkeeper.events.event import UsageEvent
+    from tollkeeper.events.lease import LeaseAnswer, LeaseRequest
 
 __all__ = ["embed"]
 
 HOST_PORT = "(HOST:PORT is where this app runs.)\n"
-log = logging.getLogger("tollkeeper")
 
 
 def embed(app: Flask, *, prefix: str = "/tollkeeper", store: str | None = None, **capture: Any) -> Tollkeeper:
@@ -62,7 +63,7 @@ def embed(app: Flask, *, prefix: str = "/tollkeeper", store: str | None = None, 
         Path(app.instance_path).mkdir(parents=True, exist_ok=True)
     _greet(settings, prefix)
     parts = _PartsOfProcess(settings)
-    tollkeeper = Tollkeeper(app, sink=_StoreSink(parts), **capture)
+    tollkeeper = Tollkeeper(app, sink=_StoreSink(parts, settings.store), **capture)
     app.wsgi_app = DispatcherMiddleware(  # type: ignore[method-assign]  # how Flask takes a middleware
         app.wsgi_app, {prefix: parts.show}
     )
@@ -89,7 +90,7 @@ class _PartsOfProcess:
         with self._lock:
             if self._parts is None or self._parts.process != os.getpid():
                 service = open_service(self._settings)
-                start_folding_thread(service.events)
+                start_beats(beats_of(service))
                 application: Any = create_app(service, dashboard_routes(service))
                 dashboard = ASGIMiddleware(application)
                 self._parts = _Parts(os.getpid(), service, dashboard)
@@ -106,10 +107,19 @@ class _PartsOfProcess:
 
 
 class _StoreSink:
-    """The sink of an embedded app: straight into the store, with no HTTP between."""
+    """The sink of an embedded app, and its gate's leases: straight from and into the store, with no HTTP between."""
 
-    def __init__(self, parts: _PartsOfProcess) -> None:
+    def __init__(self, parts: _PartsOfProcess, store: str) -> None:
         self._parts = parts
+        self.place = redact_url(store)
+
+    def leases(self, _seconds: float) -> _StoreSink:
+        """Take leases where events go."""
+        return self
+
+    def exchange(self, request: LeaseRequest) -> LeaseAnswer:
+        """Settle and take leases; see ``Leases``."""
+        return self._parts.get().service.gate.exchange(request)
 
     def send(self, events: Sequence[UsageEvent]) -> None:
         """Store a batch; see ``Sink``."""
@@ -123,7 +133,8 @@ class _StoreSink:
 
 
 def _greet(settings: Settings, prefix: str) -> None:
-    service = open_service(settings)
+    # Beside an app nobody runs commands: a file of an earlier release is brought to this one's schema here.
+    service = open_service(settings, upgrade=settings.store.startswith("sqlite:"))
     try:
         if not service.catalog.tokens():
             # Workers that start at the same moment all find the store empty; one of them makes the token.

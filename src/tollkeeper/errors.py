@@ -9,6 +9,9 @@ TollkeeperError
 ├── AuthenticationError     no valid credentials (401)
 ├── PermissionDeniedError   credentials that do not reach this far (403)
 ├── NotFoundError           there is no such thing (404)
+├── ConflictError           it is there already, or its state does not allow this (409)
+├── PreconditionFailedError it was changed since the caller looked at it (412)
+├── LimitExceededError      a quota or a rate limit leaves no room for it (429)
 └── StoreError              the store cannot answer; what was sent is not acknowledged (503)
     └── SinkError           a sink could not deliver a batch
 """
@@ -16,10 +19,13 @@ TollkeeperError
 __all__ = [
     "AuthenticationError",
     "ConfigurationError",
+    "ConflictError",
     "InvalidRequestError",
+    "LimitExceededError",
     "MissingDependencyError",
     "NotFoundError",
     "PermissionDeniedError",
+    "PreconditionFailedError",
     "SinkError",
     "StoreError",
     "TollkeeperError",
@@ -86,6 +92,28 @@ class NotFoundError(TollkeeperError):
     """There is no such thing."""
 
     code = "not_found"
+
+
+class ConflictError(TollkeeperError):
+    """It is there already, or its state does not allow what is asked for."""
+
+    code = "conflict"
+
+
+class PreconditionFailedError(TollkeeperError):
+    """It was changed since the caller looked at it."""
+
+    code = "precondition_failed"
+
+
+class LimitExceededError(TollkeeperError):
+    """A quota or a rate limit leaves no room; ``retry_after`` is how many seconds until there may be some."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, detail: str, *, code: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(detail, code=code)
+        self.retry_after = retry_after
 
 
 class StoreError(TollkeeperError):

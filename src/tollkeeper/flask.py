@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any, Unpack
 
 import flask
@@ -16,21 +17,26 @@ from werkzeug.routing import RequestRedirect
 from werkzeug.routing.exceptions import RoutingException
 
 from tollkeeper.capture.asking import ask
+from tollkeeper.capture.gate.environ import asked_of
+from tollkeeper.capture.gate.requirement import Requirement, read_requirement
 from tollkeeper.capture.wsgi import ENVIRON_KEY, WSGIObserver
 from tollkeeper.door import Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from decimal import Decimal
 
     from _typeshed.wsgi import WSGIEnvironment
 
     from tollkeeper.capture.exchange import Exchange
+    from tollkeeper.capture.gate.guard import Asked
     from tollkeeper.capture.options import Options
-    from tollkeeper.sinks.base import Sink
+    from tollkeeper.sinks.base import Sinks
 
 __all__ = ["Tollkeeper"]
 
-EXTENSION = "tollkeeper"
+LIMITS_KEY = "tollkeeper.limits"
+
 _logger = logging.getLogger("tollkeeper")
 _variable = re.compile(r"<(?:[a-zA-Z_]\w*(?:\(.*?\))?:)?([a-zA-Z_]\w*)>")
 
@@ -47,8 +53,10 @@ class Tollkeeper(Door):
         ConfigurationError: at set-up only, when an argument, a setting or the sink's URL is wrong.
     """
 
+    extension = "tollkeeper"
+
     def __init__(
-        self, app: flask.Flask | None = None, *, sink: str | Sink | None = None, **options: Unpack[Options]
+        self, app: flask.Flask | None = None, *, sink: Sinks | None = None, **options: Unpack[Options]
     ) -> None:
         super().__init__(sink, options)
         if app is not None:
@@ -56,13 +64,18 @@ class Tollkeeper(Door):
 
     def init_app(self, app: flask.Flask) -> None:
         """Start to record the requests of ``app``; a second call for the same app changes nothing."""
-        present = app.extensions.get(EXTENSION)
+        present = app.extensions.get(self.extension)
         if present is not None:
             if present is not self and self._recorder is None:
-                _logger.warning("Tollkeeper records %r already: what the second one was given is ignored.", app.name)
-                self._recorder, self.sink = present._recorder, present.sink  # noqa: SLF001 - the same class
+                _logger.warning(
+                    "Tollkeeper records %r already: what the second one was given is ignored. "
+                    "For several sinks, give the first one a list of them.",
+                    app.name,
+                )
+                self._recorder, self.sink, self.sinks = present._recorder, present.sink, present.sinks  # noqa: SLF001 - the same class
+                self._guard, self._open_guard = present._guard, present._open_guard  # noqa: SLF001 - the same class
             return
-        app.extensions[EXTENSION] = self
+        app.extensions[self.extension] = self
         recorder = self._open(app.config)
         if recorder is None:
             return
@@ -72,6 +85,49 @@ class Tollkeeper(Door):
         got_request_exception.connect(self._failed, app)
         if self._options.asked:
             request_finished.connect(self._finished, app)
+        if self._options.gate:
+            app.before_request(lambda: self._refused(Requirement()))
+        if self._options.gate_headers:
+            app.after_request(_tell_limits)
+
+    def require_subscription(
+        self, *, units: float | str | Decimal = 1, endpoint: str | None = None
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Decorate a view so that calls of it need a subscription, and count so many ``units`` each; below the route.
+
+        ``endpoint`` is a template in the place of the route's. Raises ConfigurationError when there is no service.
+        """
+        wanted = read_requirement(units, endpoint)
+        self._require_gate()
+
+        def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            @wraps(view)
+            def gated(*args: Any, **kwargs: Any) -> Any:
+                refused = self._refused(wanted)
+                return view(*args, **kwargs) if refused is None else refused
+
+            @wraps(view)
+            async def gated_async(*args: Any, **kwargs: Any) -> Any:
+                refused = self._refused(wanted)
+                return await view(*args, **kwargs) if refused is None else refused
+
+            return gated_async if inspect.iscoroutinefunction(view) else gated
+
+        return decorate
+
+    def _refused(self, wanted: Requirement) -> flask.Response | None:
+        """The answer to the request in hand if it may not be made."""
+        guard = self._guard
+        if guard is None:
+            return None
+        request = request_ctx.request
+        verdict = guard.check(lambda: _asked(request), request.environ.get(ENVIRON_KEY), wanted)
+        refusal = guard.refusal(verdict)
+        if refusal is not None:
+            return flask.Response(refusal.body, refusal.status, refusal.headers)
+        if guard.headers:
+            request.environ[LIMITS_KEY] = guard.told_limits(verdict) or request.environ.get(LIMITS_KEY, [])
+        return None
 
     def _failed(self, _app: flask.Flask, *, exception: BaseException, **_: Any) -> None:
         def step(exchange: Exchange) -> None:
@@ -89,12 +145,30 @@ class Tollkeeper(Door):
 
     def _guarded(self, step: Callable[[Exchange], None]) -> None:
         try:
-            exchange = flask.request.environ.get(ENVIRON_KEY)
+            exchange = self._exchange()
             if exchange is not None:
                 step(exchange)
         except Exception as error:  # noqa: BLE001 - nothing of ours reaches the host
             if self._recorder is not None:
                 self._recorder.trouble(error)
+
+    def _exchange(self) -> Exchange | None:
+        """The exchange of the request in hand that is this door's: others may watch it, too."""
+        exchange: Exchange | None = flask.request.environ.get(ENVIRON_KEY)
+        while exchange is not None and self._recorder is not None and exchange.log is not self._recorder.log:
+            exchange = exchange.outer
+        return exchange
+
+
+def _asked(request: flask.Request) -> Asked:
+    rule = request.url_rule
+    return asked_of(request.environ, None if rule is None else _template(rule.rule), lambda: request)
+
+
+def _tell_limits(response: flask.Response) -> flask.Response:
+    for name, value in flask.request.environ.get(LIMITS_KEY, ()):
+        response.headers[name] = value
+    return response
 
 
 def _name_route(exchange: Exchange, environ: WSGIEnvironment) -> None:

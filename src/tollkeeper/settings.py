@@ -30,12 +30,14 @@ def _help(text: str) -> Meta:
 class Settings(Struct, frozen=True, kw_only=True):
     """The values in force; each field is a setting, its annotation carries the help text."""
 
-    store: Annotated[str, _help("Where the service keeps everything: sqlite:///PATH.")] = "sqlite:///tollkeeper.db"
+    store: Annotated[
+        str, _help("Where the service keeps everything: sqlite:///PATH or postgresql://USER@HOST/DATABASE.")
+    ] = "sqlite:///tollkeeper.db"
     host: Annotated[str, _help("Address that the service listens on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535), _help("Port that the service listens on; 0 takes a free one.")] = 8080
     workers: Annotated[Positive, _help("Processes that answer requests.")] = 1
     sink: Annotated[
-        str, _help("Where captured events go: http(s)://HOST of the service, sqlite:///PATH, or memory:.")
+        str, _help("Where captured events go: URLs as in docs/sinks.md, several with spaces between them.")
     ] = ""
     token: Annotated[str, _help("Token that the app or the terminal shows to the service.")] = ""
     queue_events: Annotated[
@@ -59,6 +61,47 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_event_bytes: Annotated[Positive, _help("Size of one event at most, in bytes.")] = 256 * 2**10
     session_hours: Annotated[Positive, _help("Hours that a login to the dashboard lasts.")] = 24 * 14
     login_link_minutes: Annotated[Positive, _help("Minutes that a one-time login link is valid.")] = 60
+    tags_public: Annotated[
+        bool, _help("Whether /create, /update, /get and /history of tags are open to everybody, without a token.")
+    ] = False
+    tag_history_days: Annotated[
+        int, Meta(ge=1, le=36_500), _help("Days that a use of a tag stays in its history; its count stays for ever.")
+    ] = 30
+    lease_seconds: Annotated[
+        float, Meta(gt=0, le=3600), _help("Seconds that an app may use a lease of quota without word from it.")
+    ] = 10.0
+    reservation_seconds: Annotated[
+        float, Meta(gt=0, le=86_400), _help("Seconds until a reserved call that nobody reported comes back.")
+    ] = 60.0
+    gate: Annotated[str, _help("URL of the service that the gate in the app asks; without it, that of the sink.")] = ""
+    gate_timeout: Annotated[
+        float, Meta(gt=0, le=60), _help("Seconds that the gate in the app waits for the service at most.")
+    ] = 1.0
+    gate_folder: Annotated[
+        str, _help("Folder in which a gate keeps what it used of its leases, for who comes after a crash.")
+    ] = ""
+    smtp: Annotated[
+        str,
+        _help("Mail server that messages go by: smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps:// (TLS at once)."),
+    ] = ""
+    mail_from: Annotated[str, _help("Address that alerts and invoices come from.")] = ""
+    public_url: Annotated[str, _help("Where people reach the dashboard, for links in messages.")] = ""
+    webhook_private: Annotated[
+        bool, _help("Whether webhooks may go to private addresses, such as those of one's own network.")
+    ] = False
+    invoice_from: Annotated[
+        str, _help("First month that is invoiced by itself, as 2026-10; without it, 'tollkeeper invoices run' does.")
+    ] = ""
+    invoice_grace_days: Annotated[
+        int, Meta(ge=0, le=90), _help("Days behind the end of a month until its invoices are final, for late events.")
+    ] = 3
+    invoice_net_days: Annotated[int, Meta(ge=0, le=365), _help("Days that customers have to pay an invoice.")] = 14
+    invoice_prefix: Annotated[str, _help("What the numbers of invoices begin with.")] = "INV-"
+    invoice_email: Annotated[bool, _help("Whether final invoices are sent to their customers by e-mail.")] = False
+    seller_name: Annotated[str, _help("Who sends the invoices, as it stands on them.")] = ""
+    seller_address: Annotated[str, _help("Address of who sends the invoices, its lines parted by |.")] = ""
+    seller_email: Annotated[str, _help("E-mail address that stands on the invoices.")] = ""
+    seller_tax_id: Annotated[str, _help("VAT or tax number of who sends the invoices.")] = ""
 
 
 class Setting(Struct, frozen=True):
@@ -76,11 +119,12 @@ class Setting(Struct, frozen=True):
 
 
 def _table() -> tuple[Setting, ...]:
-    kinds: dict[type, str] = {str: "text", int: "integer", float: "number"}
+    kinds: dict[type, str] = {str: "text", int: "integer", float: "number", bool: "true or false"}
     rows = []
     for field in msgspec.structs.fields(Settings):
         _, text = _unwrap(field.type)
-        rows.append(Setting(field.name, kinds[type(field.default)], field.default, text))
+        default = str(field.default).lower() if isinstance(field.default, bool) else field.default
+        rows.append(Setting(field.name, kinds[type(field.default)], default, text))
     return tuple(rows)
 
 
@@ -147,6 +191,8 @@ def _wanted(annotation: Any) -> str:
     info, _ = _unwrap(annotation)
     if isinstance(info, msgspec.inspect.StrType):
         return "a text"
+    if isinstance(info, msgspec.inspect.BoolType):
+        return "true or false"
     noun = "a whole number" if isinstance(info, msgspec.inspect.IntType) else "a number"
     if info.le is not None:
         return f"{noun} from {info.ge} to {info.le}"

@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack
 
 from tollkeeper.capture.asking import ask
+from tollkeeper.capture.gate.environ import WSGIGate
+from tollkeeper.capture.gate.requirement import Requirement, read_requirement
 from tollkeeper.capture.request import RequestView
 from tollkeeper.capture.wsgi import WSGIObserver
 from tollkeeper.door import Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from decimal import Decimal
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from tollkeeper.capture.exchange import Exchange
     from tollkeeper.capture.options import Options
-    from tollkeeper.sinks.base import Sink
+    from tollkeeper.sinks.base import Sinks
 
 __all__ = ["Tollkeeper"]
 
@@ -36,7 +39,7 @@ class Tollkeeper(Door):
         self,
         app: WSGIApplication,
         *,
-        sink: str | Sink | None = None,
+        sink: Sinks | None = None,
         route: Callable[[WSGIEnvironment], str | None] | None = None,
         **options: Unpack[Options],
     ) -> None:
@@ -44,6 +47,8 @@ class Tollkeeper(Door):
         self._route = route or _known_route
         recorder = self._open()
         name = self._options.source or getattr(app, "__name__", None) or type(app).__name__
+        if self._options.gate:
+            app = WSGIGate(app, lambda: self._guard, self._route, Requirement())
         self._observed: WSGIApplication = (
             app if recorder is None else WSGIObserver(app, recorder, name, self._answering)
         )
@@ -51,6 +56,17 @@ class Tollkeeper(Door):
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer as the application does."""
         return self._observed(environ, start_response)
+
+    def require_subscription(
+        self, *, units: float | str | Decimal = 1, endpoint: str | None = None
+    ) -> Callable[[WSGIApplication], WSGIApplication]:
+        """Wrap a WSGI application so that calls of it need a subscription, and count so many ``units`` each.
+
+        ``endpoint`` is its template, which nobody else can tell. Raises ConfigurationError, when there is no service.
+        """
+        wanted = read_requirement(units, endpoint)
+        self._require_gate()
+        return lambda app: WSGIGate(app, lambda: self._guard, self._route, wanted)
 
     def _answering(self, exchange: Exchange, environ: WSGIEnvironment) -> None:
         try:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -109,12 +110,27 @@ def test_a_file_that_is_no_database_is_final(tmp_path: Path) -> None:
     assert not caught.value.retry
 
 
+def test_an_event_that_fits_into_no_row_is_refused_alone(tmp_path: Path) -> None:
+    sink = SQLiteSink(tmp_path / "u.db")
+    sink.send([event("1"), event("2", method=None), event("3", status_code=2**70), event("4", api=object())])
+    assert sink.rejected == 3
+    sink.send([event("5")])
+    sink.close()
+    assert rows(tmp_path / "u.db") == [("1",), ("5",)]
+
+
 def test_a_batch_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
     sink = SQLiteSink(tmp_path / "u.db")
     sink.send([event("1")])
-    with pytest.raises(SinkError) as caught:
-        sink.send([event("2"), event("3", method=None)])
-    assert not caught.value.retry
+    fail = "CREATE TRIGGER t AFTER INSERT ON usage_events WHEN new.id = '3' BEGIN SELECT no_such_function(); END"
+    for change in (fail, "DROP TRIGGER t"):
+        with closing(sqlite3.connect(tmp_path / "u.db")) as connection:
+            connection.execute(change)
+        if change is fail:
+            with pytest.raises(SinkError) as caught:
+                sink.send([event("2"), event("3")])
+            assert caught.value.retry
+            assert rows(tmp_path / "u.db") == [("1",)]
     sink.send([event("4")])
     sink.close()
     assert rows(tmp_path / "u.db") == [("1",), ("4",)]

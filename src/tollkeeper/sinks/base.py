@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tollkeeper.events.event import UsageEvent
 
-__all__ = ["Sink"]
+__all__ = ["Sink", "Sinks"]
 
 
 class Sink(Protocol):
-    """Where events go. It is called from one thread at a time, and must survive a fork between two calls."""
+    """Where events go. It is called from one thread at a time, and must survive a fork between two calls.
+
+    A sink whose destination refuses events one by one may count them in an attribute ``rejected: int``, which only
+    grows: by how much it grew in a ``send`` that returns, so many events of that batch count as rejected, not as sent.
+    One behind which there is a gate has ``leases(seconds)``, which gives what takes leases there, with such a timeout.
+    One that can be named by a URL has a class method ``from_url(url)``, which raises ConfigurationError and opens
+    nothing.
+    """
 
     def send(self, events: Sequence[UsageEvent]) -> None:
         """Take a batch: durable when this returns, counted once by ``(source, id)`` however often it is sent.
@@ -26,3 +32,7 @@ class Sink(Protocol):
     def close(self) -> None:
         """Let go of files and connections; idempotent, and a later ``send`` opens them again."""
         ...
+
+
+Sinks: TypeAlias = str | Sink | Sequence[str | Sink]
+"""What a door takes: a URL, a sink, or several of them."""

@@ -1,0 +1,1 @@
+"""One file for each sink: how the conformance suite makes it, reads back what arrived, and stops its backend."""

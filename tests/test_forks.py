@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tollkeeper.forks import ForkLock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork"),
+    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
+]
+
+
+class Guarded:
+    """Notes down what its lock calls."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.lock = ForkLock(before=self._before, after_in_child=self._after)
+
+    def _before(self) -> None:
+        self.told.append("before")
+
+    def _after(self) -> None:
+        self.told.append("after")
+
+
+def in_a_child(check: Callable[[], bool]) -> bool:
+    child = os.fork()
+    if not child:
+        good = False
+        try:
+            good = check()
+        finally:
+            os._exit(not good)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def taken(guarded: Guarded) -> bool:
+    with guarded.lock:
+        return True
+
+
+def test_parent_and_child_can_take_it_after_a_fork() -> None:
+    guarded = Guarded()
+    assert in_a_child(lambda: taken(guarded) and guarded.told == ["before", "after"])
+    assert taken(guarded)
+    assert guarded.told == ["before"]
+
+
+def test_a_fork_waits_for_who_holds_it() -> None:
+    guarded = Guarded()
+    inside = threading.Event()
+
+    def work() -> None:
+        with guarded.lock:
+            inside.set()
+            threading.Event().wait(0.2)
+            guarded.told.append("worked")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait(10)
+    assert in_a_child(lambda: taken(guarded) and guarded.told == ["worked", "before", "after"])
+    thread.join(10)
+
+
+def test_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tollkeeper.forks.FORK_WAIT_SECONDS", 0.01)
+    guarded = Guarded()
+    inside, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with guarded.lock:
+            inside.set()
+            go_on.wait(10)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait(10)
+    assert in_a_child(lambda: taken(guarded) and guarded.told == ["after"])
+    go_on.set()
+    thread.join(10)
+    assert taken(guarded)
+    assert guarded.told == []
+
+
+def test_a_fork_by_who_holds_it_leaves_both_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tollkeeper.forks.FORK_WAIT_SECONDS", 0.01)
+    guarded = Guarded()
+
+    def fork_within() -> int:
+        with guarded.lock:
+            return os.fork()
+
+    child = fork_within()
+    if not child:
+        os._exit(not taken(guarded))
+    assert os.waitpid(child, 0)[1] == 0
+    assert taken(guarded)
+
+
+def test_it_keeps_nobody_alive() -> None:
+    lock = Guarded().lock
+    lock.renew()
+    with lock:
+        pass
