@@ -18,6 +18,8 @@ X = REDACTED
         "token", "X-Api-Key", "apiKey", "access_token", "PASSWORD", "user[password]", "sig", "Set-Cookie",
         "CARD NUMBER",
         "userSSN", "cvc", "card-cvc", "PIN", "pIn", "p-i-n", "X-Auth", "PHPSESSID", "connect.sid", "db_pass", "dbpass",
+        "passkey", "X-PSK", "pinCode", "pincode", "newpass", "old_pass", "userPw", "X-Admin-Key", "webhook_key",
+        "writeKey", "X-Authentication", "Kennwort", "contrase\u00f1a", "mot_de_passe", "senha",
         "Ocp-Apim-Subscription-Key", "X-Amz-Signature", "x-functions-key", "refreshTokens", "a" * 100 + "token",
     ],
 )  # fmt: skip
@@ -52,6 +54,8 @@ def test_no_letter_and_no_escape_hides_a_name(name: str) -> None:
     [
         "page", "author", "assignee", "className", "q", "", "spinach", "businessName", "company", "spinner", "keyboard",
         "id", "stuffing", "key", "primary_key", "passenger", "compass", "100%", "a\\b", "naïve", "X-Request-Id",
+        "new_passenger", "two_factor_authentication", "desenhar", "overwrite_keys", "pinned", "authenticated",
+        "pskov", "bypassed", "object_key",
     ],
 )  # fmt: skip
 def test_other_names_are_left_alone(name: str) -> None:
@@ -61,6 +65,7 @@ def test_other_names_are_left_alone(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        "secretary", "tokenized",
         "max_tokens", "maxTokens", "max_completion_tokens", "prompt_tokens", "completion_tokens", "total_tokens",
         "usage.input_tokens"[6:], "prompt_tokens_details", "cache_read_input_tokens", "promptTokenCount", "tokenizer",
         "token_type", "x-ratelimit-remaining-tokens",
@@ -98,6 +103,10 @@ def test_in_doubt_a_token_is_a_token(name: str) -> None:
         ("?name=password&value=s3", f"?name=password&value={X}"),
         ("?f%5B0%5D%5Bkey%5D=pa%2573s&f%5B0%5D%5Bval%5D=s3", f"?f%5B0%5D%5Bkey%5D=pa%2573s&f%5B0%5D%5Bval%5D={X}"),
         ("?name=color&value=red", "?name=color&value=red"),
+        ("?path=/password&value=s3", f"?path=/password&value={X}"),
+        ("?q=to%6ben&q=s3&p=1&q=s4", f"?q=to%6ben&q={X}&p=1&q=s4"),
+        ("?q[]=a;q[]=pin;q[]=s3", f"?q[]=a;q[]=pin;q[]={X}"),
+        ("?sort=token&dir=asc&sort=", f"?sort=token&dir=asc&sort={X}"),
         ("/reset-password/Zx81kd92kd/confirm", f"/reset-password/{X}/confirm"),
         ("/password_reset/MQ/c7x9a1-2b3c4d5e6f/", f"/password_reset/MQ/{X}/"),
         ("/token/abcdefghijklmnopqrstuvwxyz", f"/token/{X}"),
@@ -199,6 +208,11 @@ def test_secrets_leave_a_text_by_their_names(text: str, shown: str) -> None:
         ("<password>a<b>c<password>d", f"<password>{X}<b>c<password>{X}"),
         ("<password></password><password/>x", "<password></password><password/>x"),
         ('<add key="token">x</add>', f'<add key="token">{X}</add>'),
+        ("<n:name> token </n:name>\n<n:value><b>x</b></n:value>", f"<n:name> token </n:name>\n<n:value>{X}</n:value>"),
+        ("<type>pin</type><value>x</value><value>y</value>", f"<type>pin</type><value>{X}</value><value>y</value>"),
+        ("<name>pin</name> or <value>x</value>", "<name>pin</name> or <value>x</value>"),
+        ("<name>Ann</name><value>x</value>", "<name>Ann</name><value>x</value>"),
+        ("<label>token</label><note>x</note>", "<label>token</label><note>x</note>"),
         ('<input name="password" value="x">', f'<input name="password" value="{X}">'),
         ("<db.orm.Session object at 0x7f> is closed", "<db.orm.Session object at 0x7f> is closed"),
         ("GET https://u:p@h/?token=a;b&c=d HTTP/1.1", f"GET https://{X}@h/?token={X}&c=d HTTP/1.1"),

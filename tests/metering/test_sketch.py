@@ -40,3 +40,14 @@ def test_nothing_measured_has_no_percentile() -> None:
     assert quantile(b"", 0.5) is None
     assert sketch_count(b"") == 0
     assert quantile(sketch_of([0, 1]), 1.0) == 1e-6
+
+
+def test_a_count_stays_at_the_largest_that_there_is() -> None:
+    most = 2**32 - 1
+    full, one = np.array([(7, most), (9, 1)], PAIR).tobytes(), np.array([(7, 1)], PAIR).tobytes()
+    wide = pack_sketch(np.arange(100))
+    assert merge_sketches([full, one]) == full
+    assert dict(np.frombuffer(merge_sketches([full, one, wide]), PAIR).tolist()) == dict.fromkeys(range(100), 1) | {
+        7: most,
+        9: 2,
+    }

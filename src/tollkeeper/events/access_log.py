@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from tollkeeper.events.event import Client, Consumer, Request, Response, UsageEvent
+from tollkeeper.events.fingerprint import fingerprint
 from tollkeeper.events.ids import id_from_hash
 from tollkeeper.events.log_formats import FORMATS, Fields, pattern_format
 from tollkeeper.events.log_values import read_number, read_request, read_status, read_text, read_time
@@ -124,7 +125,7 @@ class AccessLog:
             return None
         name = PARAMETER.search(line[max(0, match.start(1) - PARAMETER_SPAN) : match.start(1)])
         if name and is_sensitive(name[1]):  # a key or a token: never kept, but told from others
-            return Consumer(f"key_{sha256(match[1].encode()).hexdigest()[:12]}")
+            return Consumer(fingerprint(match[1]))
         return Consumer(match[1][:SHORT_TEXT])
 
 

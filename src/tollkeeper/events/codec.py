@@ -19,7 +19,7 @@ from tollkeeper.events.timestamps import END, EPOCH
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DecodedBatch", "Limits", "decode_batch", "encode_batch"]
+__all__ = ["DecodedBatch", "Limits", "check_units", "decode_batch", "encode_batch"]
 
 MAX_UNITS = Decimal(10**6)
 MAX_UNIT_DIGITS = 28
@@ -185,7 +185,11 @@ def _from_cloudevent(part: Raw) -> UsageEvent:
 def _check(event: UsageEvent) -> None:
     if not EPOCH <= event.time < END:
         raise ValueError(f"time is {event.time.isoformat()}: it must be from the years 1970 to 9998.")
-    units = event.units
+    check_units(event.units)
+
+
+def check_units(units: Decimal) -> None:
+    """Refuse units that no event may have, with a ValueError."""
     if not units.is_finite() or not 0 <= units < MAX_UNITS:
         raise ValueError(f"units is {units}: it must be from 0 to below {MAX_UNITS}.")
     digits, exponent = units.as_tuple()[1:]

@@ -99,6 +99,7 @@ class UsageEvent(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False
     api: ShortText | None = None
     api_version: ShortText | None = None
     units: Annotated[Decimal, Meta(description="How much this call counts; up to 6 decimals.")] = ONE_UNIT
+    gated: Annotated[bool, Meta(description="Whether the gate has counted this call already.")] = False
     variables: Raw | UnsetType = UNSET
     client: Client = Client()
     request: Request = Request()

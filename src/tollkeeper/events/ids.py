@@ -6,7 +6,10 @@ import os
 import time
 import uuid
 
-__all__ = ["id_from_hash", "new_id"]
+__all__ = ["first_record_id", "id_from_hash", "new_id", "record_id", "record_time"]
+
+DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
+RECORD_DIGITS, BITS_A_DIGIT, NOISE_BYTES = 26, 5, 9
 
 
 def new_id() -> str:
@@ -20,6 +23,39 @@ def id_from_hash(time_us: int, digest: bytes) -> str:
     The same input always gives the same id: what is imported twice is stored once.
     """
     return _uuid(time_us // 1_000, int.from_bytes(digest[:10]), version=8)
+
+
+def record_id(prefix: str, *, behind: str = "") -> str:
+    """A new public id as ``cus_0f2k…``: microseconds, then 72 random bits, in digits that sort alike everywhere.
+
+    It sorts ``behind`` an older one of the same prefix, whatever the clock says.
+    """
+    new = _record(prefix, time.time_ns() // 1_000, int.from_bytes(os.urandom(NOISE_BYTES)))
+    if new > behind:
+        return new
+    digits = behind.removeprefix(f"{prefix}_")
+    return _record(
+        prefix, 0, 1 + sum(DIGITS.index(digit) << BITS_A_DIGIT * place for place, digit in enumerate(reversed(digits)))
+    )
+
+
+def first_record_id(prefix: str, time_us: int) -> str:
+    """What no id that is made at ``time_us`` or later sorts before."""
+    return _record(prefix, time_us, 0)
+
+
+def record_time(record: str) -> int:
+    """When the id of a record was made, in microseconds since 1970."""
+    value = 0
+    for digit in record.rpartition("_")[2]:
+        value = value << BITS_A_DIGIT | DIGITS.index(digit)
+    return value >> 8 * NOISE_BYTES
+
+
+def _record(prefix: str, time_us: int, noise: int) -> str:
+    value = time_us << 8 * NOISE_BYTES | noise
+    places = range((RECORD_DIGITS - 1) * BITS_A_DIGIT, -1, -BITS_A_DIGIT)
+    return f"{prefix}_{''.join(DIGITS[value >> place & len(DIGITS) - 1] for place in places)}"
 
 
 def _uuid(milliseconds: int, noise: int, *, version: int) -> str:

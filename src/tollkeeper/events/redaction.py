@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
-from tollkeeper.events.secret_fields import CAN_BETRAY, CAN_HOLD, betrayed_by, field_role
+from tollkeeper.events.secret_fields import CAN_BETRAY, CAN_HOLD, betrayed_by, field_role, may_be_name
 from tollkeeper.events.secret_names import is_sensitive
 from tollkeeper.events.secret_text import SIGNS, find_secrets
 from tollkeeper.events.secret_values import LONG_NUMBER
@@ -58,9 +58,12 @@ def redact_url(url: str, sensitive: Callable[[str], bool] = _remembered, *, emai
     fields = [_fields(part) for part in parts]
     betrayed = _betrayed(fields, sensitive)
     suspect = _is_suspect_url(url) or (emails and "@" in url)
+    last: dict[str, str] = {}
     for index, part in enumerate(parts):
-        for at, name, _ in fields[index]:
-            if sensitive(name) or field_role(name) & betrayed:
+        for at, name, value in fields[index]:
+            named = name in last and _names_secret(last[name], sensitive)
+            last[name] = value
+            if named or sensitive(name) or field_role(name) & betrayed:
                 kept = redact_text(part[:at], sensitive, emails=emails) if suspect else part[:at]
                 parts[index] = f"{kept}{REDACTED}"
                 break
@@ -86,6 +89,12 @@ def _fields(part: str) -> list[tuple[int, str, str]]:
             fields.append((at + len(name) + 1, unquote_plus(name) if "%" in name else name, value))
         at += len(piece)
     return fields
+
+
+def _names_secret(value: str, sensitive: Callable[[str], bool]) -> bool:
+    """Whether a value is the name of the next one of its field: ``?q=token&q=x``."""
+    plain = unquote_plus(value)
+    return may_be_name(plain) and sensitive(plain)
 
 
 def _betrayed(fields: list[list[tuple[int, str, str]]], sensitive: Callable[[str], bool]) -> int:

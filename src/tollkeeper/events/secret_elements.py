@@ -1,4 +1,7 @@
-"""Secrets that show by the element of XML or HTML around them: ``<token>x</token>``, ``<item key="token">x</item>``."""
+"""Secrets that show by the elements of XML or HTML around them, or right before them.
+
+``<token>x</token>``, ``<item key="token">x</item>``, ``<name>token</name><value>x</value>``.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tollkeeper.events.secret_extents import value_span
-from tollkeeper.events.secret_fields import betrayed_by, field_role
+from tollkeeper.events.secret_fields import CAN_BETRAY, betrayed_by, field_role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -14,22 +17,28 @@ if TYPE_CHECKING:
 __all__ = ["find_elements"]
 
 START_TAG = re.compile(r"<([\w:.-]++)([^<>]*+)>")
+TEXT_ONLY = re.compile(r"([^<>]{1,256}+)</[^<>]{1,128}+>\s*+")
 ATTRIBUTE = re.compile(r"(?<![\w:.-])([\w:.-]++)\s*+=")
 
 
 def find_elements(text: str, sensitive: Callable[[str], bool]) -> Iterator[tuple[int, int]]:
     """Where the content of elements stands whose name, or the value of an attribute, is a sensitive name."""
     unclosed: set[str] = set()
-    end = 0
+    end = behind = named = 0
     for tag in START_TAG.finditer(text):
         name, rest = tag.groups()
         if tag.start() < end or rest.endswith("/"):
             continue
-        betrayed = any(
+        local = name.rpartition(":")[2]
+        role = field_role(local)
+        betrayed = (tag.start() == behind and role & named) or any(
             betrayed_by(field_role(found[1]), rest[slice(*value_span(rest, found.end(), "word"))], sensitive)
             for found in ATTRIBUTE.finditer(rest)
         )
-        if not betrayed and not sensitive(name.rpartition(":")[2]):
+        said = TEXT_ONLY.match(text, tag.end()) if role & CAN_BETRAY else None
+        if said:
+            behind, named = said.end(), betrayed_by(role, said[1].strip(), sensitive)
+        if not betrayed and not sensitive(local):
             continue
         end = -1 if name in unclosed else text.find(f"</{name}", tag.end())
         if end < 0:

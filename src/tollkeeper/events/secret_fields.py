@@ -20,7 +20,7 @@ CAN_HOLD = HOLDS | MAY_HOLD
 
 ROLES = [
     (NAMES, re.compile(r".*(?:name|key|field|param(?:eter)?|header|attribute|property|variable|label|option)|id|k|n")),
-    (TYPES, re.compile(r".*(?:type|kind)")),
+    (TYPES, re.compile(r".*(?:type|kind)|path|pointer")),
     (HOLDS, re.compile(r".*value.*|val|v")),
     (MAY_HOLD, re.compile(r"contents?|data|text|body|old|new|current|previous|before|after|default|input|result")),
 ]

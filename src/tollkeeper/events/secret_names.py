@@ -11,24 +11,28 @@ __all__ = ["is_sensitive", "plain_name"]
 
 # A name is sensitive when, written in lower case without separators, it contains one of these …
 PARTS = re.compile(
-    r"(?:access|account|api|app|auth|client|consumer|decryption|encryption|functions?|hmac|license|master|private|priv|"
-    r"root|service|session|shared|signing|ssh|subscription|vault)key|"
+    r"(?:access|account|admin|api|app|auth|client|consumer|decryption|deploy|encryption|functions?|hmac|license|master|"
+    r"private|priv|root|service|session|shared|signing|ssh|subscription|vault|webhook)key|"
     r"(?:admin|db|ftp|ldap|mysql|pg|root|smtp|user|usr)pass|"
     r"authorization|(?:auth|backup|mfa|recovery|security|verification)code|assertion|bearer|cardn(?:o|um)|ccn(?:o|um)|"
-    r"codeverifier|cookie|creditcard|credential|csrf|cvv|debitcard|hmac|jwt|mnemonic|oauthverifier|pass(?:code|phrase|wd|"
-    r"word|wort)|passportn(?:o|um)|pswd|pwd|samlresponse|secret|seedphrase|sess(?:ion|id)|signature|socialsecurity|token|xsrf"
+    r"codeverifier|contrasena|cookie|creditcard|credential|csrf|cvv|debitcard|hmac|jwt|kennwort|mnemonic|motdepasse|"
+    r"oauthverifier|pass(?:code|phrase|wd|word|wort)|passportn(?:o|um)|pswd|pwd|samlresponse|secret|seedphrase|"
+    r"sess(?:ion|id)|signature|socialsecurity|token|wachtwoord|xsrf"
 )
 # … or when one of its words is one of these, too short to be looked for inside other words (className, author).
 WORDS = frozenset(
-    {"auth", "cvc", "cvn", "iban", "otp", "pan", "pass", "pin", "psw", "pw", "sid", "sig", "ssn", "tfn", "totp"}
-)
+    {
+        "auth", "cvc", "cvn", "dbpw", "iban", "newpass", "oldpass", "otp", "pan", "pass", "passkey", "pin", "pincode",
+        "psk", "psw", "pw", "senha", "sid", "sig", "ssn", "tfn", "totp", "userpw", "writekey", "xauthentication",
+    }
+)  # fmt: skip
 SHORT = re.compile("|".join(sorted(WORDS)))
 # How much of something was used or is allowed is no secret, and APIs to language models are all about it.
 HARMLESS = re.compile(
     r"(?:audio|budget|cached|completion|image|input|max|min|n|num|output|prompt|reasoning|text|total)tokens|"
     r"max(?:completion|input|new|output|prompt|total)tokens|maxtokenstosample|(?:accepted|rejected)predictiontokens|"
     r"cache(?:creation|read)inputtokens|(?:completion|input|output|prompt)tokens?details|"
-    r"(?:cachedcontent|candidates|prompt|thoughts|total)?tokens?count|tokens?(?:limit|usage|used)|tokenizer|tokentype|"
+    r"(?:cachedcontent|candidates|prompt|thoughts|total)?tokens?count|tokens?(?:limit|usage|used)|tokeni[sz](?:er|ed)|tokentype|secretar(?:y|ies)|"
     r"x?ratelimit(?:limit|remaining|reset)tokens"
 )
 SEPARATOR = re.compile(r"[\W_]+")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from functools import partial
 from typing import TYPE_CHECKING
@@ -39,6 +40,9 @@ SIGNS = re.compile(
     rf"|(?<=[<{ODD}])|(?<=[\"'])[\])]?\s*+,|[0-9A-Fa-f](?<=%.)[0-9A-Fa-f]|[u\"'/\\bfnrt](?<=\\.)|[qalg#](?<=&.)[0-9a-zX])"
 )
 ENCODED = re.compile(r"(?<![^\s\"<>\\])[^\s\"<>\\]*?%[0-9A-Fa-f]{2}[^\s\"<>\\]*+")
+# The Base64 of JSON: of what begins with {", with "{ ", with [{ or with [".
+BASE64 = re.compile(r"(?:ey[JA]|W3s|WyJ)[A-Za-z0-9+/_-]{9,}+={0,2}")
+URL_SAFE = str.maketrans("-_", "+/")
 LAYERS = 6
 MOST_READ = 8
 """How many times the length of a text may be read, all layers together."""
@@ -77,7 +81,15 @@ class _Search:
         if escaped and TEXT_ESCAPE.search(text):
             plain = Unescaped(text, TEXT_ESCAPE)
             spans += [plain.origin(*span) for span in self.spans(plain.text, depth + 1)]
+        spans += [match.span() for match in BASE64.finditer(text) if self._hides(match[0], depth)]
         return spans
+
+    def _hides(self, encoded: str, depth: int) -> bool:
+        """Whether there is a secret in what was encoded, which is hidden whole then."""
+        plain = encoded.rstrip("=").translate(URL_SAFE)
+        plain = plain[: len(plain) - (len(plain) % 4 == 1)]  # it may have been cut anywhere
+        decoded = base64.b64decode(plain + "=" * (-len(plain) % 4)).decode("utf-8", "replace")
+        return bool(depth == LAYERS or self._budget < 0 or self.spans(decoded, depth + 1))
 
 
 def _find(text: str, sensitive: Callable[[str], bool], *, emails: bool) -> Iterator[tuple[int, int]]:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["BEGINNING", "LETTERS", "LONG_NUMBER", "find_values", "is_card_number"]
 
 # One of these letters is in the beginning of each of the shapes below, and they are rare: what is skipped costs little.
-LETTERS = "JBbAxk_"
+LETTERS = "JBbAxkW_"
 BEGINNING = (
-    r"[_-](?<=[sr]k.)|t?_(?<=tk_|kt_)|(?<=eyJ)|[eEaA](?<=[Bb].)(?i:arer|sic)[\s+]|[KSI](?<=A.)[Iz][Aa]"
+    r"[_-](?<=[sr]k.)|t?_(?<=tk_|kt_)|(?<=ey[JA])|(?<=W)(?:3s|yJ)|[eEaA](?<=[Bb].)(?i:arer|sic)[\s+]|[KSI](?<=A.)[Iz][Aa]"
     r"|ox[a-z]-(?<=xox..)|EGIN(?<=-----BEGIN)|(?<=_)(?:(?<=gh[opsur]_)|(?<=_pat_)|(?<=whsec_))"
 )
 BEGINNINGS = re.compile(f"[{LETTERS}](?:{BEGINNING})")

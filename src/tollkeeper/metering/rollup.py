@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from tollkeeper.metering.callers import BLOCK
 from tollkeeper.metering.sketch import PAIR, Sketch, bucket_of
 from tollkeeper.metering.window import DAY, HOUR, QUARTER, TEN_DAYS
 
@@ -23,11 +24,15 @@ ALL = 0
 
 
 class Kind(Struct, frozen=True):
-    """A roll-up that answers one question: ``code`` names it in the store, the flags say what its key tells apart."""
+    """A roll-up that answers one question: ``code`` names it in the store, the flags say what its key tells apart.
+
+    One that is ``packed`` tells blocks of consumers apart; see ``metering.callers``.
+    """
 
     code: int
     route: bool
     consumer: bool
+    packed: bool = False
 
 
 GRAINS: dict[Kind, tuple[int, ...]] = {
@@ -35,6 +40,7 @@ GRAINS: dict[Kind, tuple[int, ...]] = {
     Kind(1, route=True, consumer=False): (QUARTER, HOUR, DAY, TEN_DAYS),
     Kind(2, route=False, consumer=True): (HOUR, DAY, TEN_DAYS),
     Kind(3, route=True, consumer=True): (HOUR, DAY, TEN_DAYS),
+    Kind(4, route=False, consumer=True, packed=True): (HOUR, DAY, TEN_DAYS),
 }
 """Each kind of roll-up with the widths of its buckets, in microseconds."""
 
@@ -72,7 +78,9 @@ class Partial(Struct, frozen=True):
     sketch: Sketch
 
 
-def roll_up(columns: Columns, starts: NDArray[np.int64], *, by_route: bool, by_consumer: bool) -> Iterator[Partial]:
+def roll_up(
+    columns: Columns, starts: NDArray[np.int64], *, by_route: bool, by_consumer: bool, packed: bool = False
+) -> Iterator[Partial]:
     """Sum events by the start of their bucket, status and, where asked, route and consumer (``ALL`` otherwise)."""
     if not len(columns.time):
         return
@@ -81,6 +89,8 @@ def roll_up(columns: Columns, starts: NDArray[np.int64], *, by_route: bool, by_c
     route = columns.route if by_route else everything
     timed = columns.elapsed >= 0
     bucket = np.where(timed, bucket_of(columns.elapsed), -1)
+    if packed:
+        consumer, bucket = np.divmod(consumer, BLOCK)
     order = np.lexsort((bucket, columns.status, route, consumer, starts))
     keys = np.stack((starts, consumer, route, columns.status))[:, order]
     first = _run_starts(keys)

@@ -2,6 +2,7 @@
 
 DDSketch (Masson, Rim, Lee 2019) with a fixed mapping: bucket ``i`` holds microseconds in ``(g^(i-1), g^i]``, where
 ``g = 1.01 / 0.99``. Packed as sorted pairs of 16-bit bucket and 32-bit count: merging is concatenating and summing.
+A count stays at its largest value rather than begin anew.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 Sketch = bytes
 """Sorted pairs of bucket and count; empty when nothing was measured."""
 
-__all__ = ["Sketch", "bucket_of", "merge_sketches", "pack_sketch", "quantile"]
+__all__ = ["bucket_of", "compact_sketch", "merge_sketches", "pack_sketch", "quantile"]
 
 GAMMA = 1.01 / 0.99
 LOG_GAMMA = math.log(GAMMA)
 PACKED_PAIR = struct.Struct("<HI")
+MAX_COUNT = 2**32 - 1
 SMALL_BYTES = 40 * PACKED_PAIR.size
 PAIR = np.dtype([("bucket", "<u2"), ("count", "<u4")])
 
@@ -42,7 +44,7 @@ def pack_sketch(buckets: NDArray[np.int64], counts: NDArray[np.int64] | None = N
     used = np.flatnonzero(totals)
     pairs = np.empty(len(used), PAIR)
     pairs["bucket"] = used
-    pairs["count"] = totals[used]
+    pairs["count"] = np.minimum(totals[used], MAX_COUNT)
     return pairs.tobytes()
 
 
@@ -53,7 +55,12 @@ def merge_sketches(sketches: Iterable[bytes]) -> bytes:
         return filled[0] if filled else b""
     if sum(map(len, filled)) <= SMALL_BYTES:
         return _merge_small(filled)
-    pairs: NDArray[Any] = np.frombuffer(b"".join(filled), PAIR)
+    return compact_sketch(b"".join(filled))
+
+
+def compact_sketch(sketches: bytes) -> bytes:
+    """The sketch of all that sketches in a row hold."""
+    pairs: NDArray[Any] = np.frombuffer(sketches, PAIR)
     return pack_sketch(pairs["bucket"].astype(np.int64), pairs["count"].astype(np.int64))
 
 
@@ -62,7 +69,7 @@ def _merge_small(sketches: list[bytes]) -> bytes:
     counts: dict[int, int] = {}
     for sketch in sketches:
         for bucket, count in PACKED_PAIR.iter_unpack(sketch):
-            counts[bucket] = counts.get(bucket, 0) + count
+            counts[bucket] = min(counts.get(bucket, 0) + count, MAX_COUNT)
     return b"".join([PACKED_PAIR.pack(bucket, counts[bucket]) for bucket in sorted(counts)])
 
 

@@ -63,7 +63,7 @@ class UsageQuery(Struct, frozen=True, kw_only=True):
         return sorted(requests, reverse=True)[self.largest - 1]
 
 
-class Totals(Struct, kw_only=True):
+class Totals(Struct, kw_only=True, gc=False):  # of thousands in an answer, none can be in a cycle
     """What adds up: counts, bytes, micro-units, latency in microseconds of the ``timed`` requests and its sketch."""
 
     requests: int = 0
@@ -86,7 +86,7 @@ class Totals(Struct, kw_only=True):
         )
 
 
-class UsageRow(Struct, frozen=True, kw_only=True):
+class UsageRow(Struct, frozen=True, kw_only=True, gc=False):
     """One group in one bucket: ``key`` has a value for each dimension of the query's ``group_by``, in its order.
 
     A route's value is ``(method, template, api, api_version)``, a consumer's ``(key, label)`` or None,

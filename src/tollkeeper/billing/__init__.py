@@ -1,0 +1,1 @@
+"""Pure: from quantities to money, and who pays it."""

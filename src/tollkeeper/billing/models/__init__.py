@@ -1,0 +1,1 @@
+"""Pure: what a quantity costs, one price model a file."""
