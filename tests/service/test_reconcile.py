@@ -53,7 +53,7 @@ def test_an_empty_store_balances(tmp_path: Path) -> None:
         ("UPDATE ledger SET received = received + 1", "test: received 12, but stored + duplicate + rejected make 11"),
         ("UPDATE ledger SET duplicate = duplicate - 1", "test: received 11, but"),
         ("UPDATE rollup SET requests = requests + 1 WHERE kind = 0", "The roll-ups count 9 requests, but 8"),
-        ("UPDATE watermark SET seq = seq - 1", "The roll-ups count 9 requests, but 8"),
+        ("UPDATE watermark SET folded = folded - 1", "The roll-ups count 9 requests, but 8"),
     ],
 )
 def test_what_does_not_add_up_is_named(service: Service, tmp_path: Path, tampering: str, says: str) -> None:

@@ -85,11 +85,13 @@ def timeseries(
     groups: dict[str | None, dict[int, Totals]] = {}
     for row in rows:
         cells = groups.setdefault(_key(group_by, row)[0] if group_by else None, {})
-        cells[row.start] = cells.get(row.start, Totals()) + row.totals
+        known = cells.get(row.start)
+        cells[row.start] = row.totals if known is None else known + row.totals
     if group_by is None:
         groups = {None: groups.get(None, {})}
+    nothing = Totals()
     series = [
-        Series(key, [figure(metric, cells.get(bucket, Totals())) for bucket in buckets])
+        Series(key, [figure(metric, cells.get(bucket, nothing)) for bucket in buckets])
         for key, cells in _largest(groups, limit).items()
     ]
     return Timeseries(metric=metric, unit=UNITS[metric], step=step, buckets=buckets, series=series)
@@ -103,16 +105,14 @@ def top(
     metric: Metric = "requests",
     filters: Filters | None = None,
     limit: int | None = 10,
-    sketches: bool = True,
 ) -> list[TopRow]:
-    """Rank groups by a metric, largest first (``day``: in order of time); ``sketches=False`` leaves latencies out."""
+    """Rank groups by a metric, largest first (``day``: in order of time)."""
     rows = _usage(
         store,
         period,
         filters,
         step=DAY if by == "day" else None,
         by=by,
-        sketches=sketches or metric in QUANTILES,
         largest=limit if metric == "requests" and by in {"route", "consumer"} else None,
     )
     members: dict[str | None, tuple[str, Totals]] = {}

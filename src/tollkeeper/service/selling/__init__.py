@@ -1,0 +1,1 @@
+"""What the owner of an API writes down about money: meters, prices of plans and of subscriptions, credits, taxes."""
