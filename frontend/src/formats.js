@@ -7,12 +7,18 @@ const day = new Intl.DateTimeFormat("en", { month: "short", day: "numeric", time
 const weekday = new Intl.DateTimeFormat("en", { weekday: "short", month: "short", day: "numeric", timeZone: "UTC" });
 const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: "UTC" });
 
-/** How to write values of a unit, short on an "axis" or "full" in a tooltip. */
-export function formatter(unit, where) {
+/** How to write values of a chart's unit, short on an "axis" or "full" in a tooltip. */
+export function formatter({ unit, currency, digits }, where) {
   if (unit === "percent") return (value) => `${fine.format(value)}%`;
   if (unit === "ms") return milliseconds;
   if (unit === "bytes") return bytes;
+  if (unit === "money" && where === "full") return money(currency, digits);
   return where === "axis" ? compact.format : whole.format;
+}
+
+function money(currency, digits) {
+  const exact = new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return (value) => `${exact.format(value)} ${currency}`;
 }
 
 function milliseconds(value) {

@@ -48,8 +48,9 @@ class TimeChart extends HTMLElement {
   }
 
   open(x) {
-    const { t, step, zoom } = this.data;
+    const { t, step, zoom, links } = this.data;
     const index = this.chart.convertFromPixel({ xAxisIndex: 0 }, x);
+    if (links && index in links) location.assign(links[index]);
     if (!zoom || !(index in t)) return;
     const edge = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16);
     const url = new URL(zoom, document.baseURI);
@@ -73,11 +74,11 @@ class TimeChart extends HTMLElement {
       yAxis: {
         type: "value",
         splitNumber: 4,
-        min: 0,
+        min: series.some(({ values }) => values.some((value) => value < 0)) ? undefined : 0,
         max: whole ? 100 : undefined, // else the scale would be rounded up to more than there can be
         interval: whole ? 25 : undefined,
         minInterval: unit === "count" || unit === "bytes" ? 1 : undefined,
-        axisLabel: { color: muted, formatter: formatter(unit, "axis") },
+        axisLabel: { color: muted, formatter: formatter(this.data, "axis") },
         splitLine: { lineStyle: { color: line } },
       },
       series: series.flatMap((one) => (bars ? [this.bar(one)] : this.lines(one))),
@@ -85,7 +86,8 @@ class TimeChart extends HTMLElement {
   }
 
   timeAxis(muted, line) {
-    const { t, step } = this.data;
+    const { t, step, labels } = this.data;
+    if (labels) return this.namedAxis(labels, muted, line);
     const room = Math.max(2, this.clientWidth / 64);
     const span = t.length * step;
     const tick = TICKS.find((size) => size >= step && span / size <= room) ?? Math.ceil(span / room / DAY) * DAY;
@@ -100,6 +102,17 @@ class TimeChart extends HTMLElement {
         interval: (index) => t[index] % tick < step,
         formatter: (value) => tickLabel(Number(value), tick),
       },
+    };
+  }
+
+  /** An axis whose buckets have names, as months do, which are not all of one length. */
+  namedAxis(labels, muted, line) {
+    return {
+      type: "category",
+      data: labels,
+      axisTick: { show: false },
+      axisLine: { onZero: true, lineStyle: { color: line } },
+      axisLabel: { color: muted, hideOverlap: true },
     };
   }
 
@@ -158,10 +171,10 @@ class TimeChart extends HTMLElement {
 
   /** DOM nodes instead of markup: the content security policy takes no style attributes. */
   tooltipBody(index) {
-    const { t, step, unit, series, partial } = this.data;
-    const format = formatter(unit, "full");
+    const { t, step, labels, series, partial } = this.data;
+    const format = formatter(this.data, "full");
     const box = document.createElement("div");
-    box.append(Object.assign(document.createElement("b"), { textContent: spanLabel(t[index], step) }));
+    box.append(Object.assign(document.createElement("b"), { textContent: labels?.[index] ?? spanLabel(t[index], step) }));
     for (const { name, colour, values } of series) {
       const row = document.createElement("p");
       const swatch = Object.assign(document.createElement("i"), { className: `swatch fill-${colour}` });

@@ -2,68 +2,35 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
-import uvicorn
 
-from tollkeeper.api.app import create_app
-from tollkeeper.dashboard.app import dashboard_routes
-from tollkeeper.service.bootstrap import Service, open_service
+from support.running import Api, running
+from support.stores import store_url
 from tollkeeper.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-
-class Api:
-    """A running service: clients by the scope of their token."""
-
-    def __init__(self, service: Service, url: str) -> None:
-        self.service = service
-        self.url = url
-        self.anonymous = httpx.Client(base_url=url, timeout=10)
-        self.ingest = self._client("ingest")
-        self.read = self._client("read")
-        self.admin = self._client("admin")
-
-    def _client(self, scope: str) -> httpx.Client:
-        secret = self.service.access.create_token(scope, scope)  # type: ignore[arg-type]  # the three names of scopes
-        return httpx.Client(base_url=self.url, timeout=10, headers={"Authorization": f"Bearer {secret}"})
-
-    def close(self) -> None:
-        for client in (self.anonymous, self.ingest, self.read, self.admin):
-            client.close()
+__all__ = ["Api"]
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def engine() -> str:
+    """SQLite, save in the modules that fix another: how engines differ is for tests/store and tests/service to say."""
+    return "sqlite"
+
+
+@pytest.fixture
+def settings(engine: str, tmp_path: Path) -> Settings:
     return Settings(
-        store=f"sqlite:///{tmp_path}/store.db", max_body_bytes=100_000, max_batch_events=50, max_event_bytes=5_000
+        store=store_url(engine, tmp_path), max_body_bytes=100_000, max_batch_events=50, max_event_bytes=5_000
     )
 
 
 @pytest.fixture
 def api(settings: Settings) -> Iterator[Api]:
-    service = open_service(settings)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(128)
-        config = uvicorn.Config(create_app(service, dashboard_routes(service)), log_level="warning", lifespan="on")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        running = Api(service, f"http://127.0.0.1:{listener.getsockname()[1]}")
-        yield running
-        running.close()
-        server.should_exit = True
-        thread.join(10)
-        assert not thread.is_alive()
+    with running(settings) as api:
+        yield api

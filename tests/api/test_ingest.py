@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.stores import DURABLE, run_sql
 from tollkeeper.events.event import UsageEvent
 
 if TYPE_CHECKING:
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from api.conftest import Api
 
 EVENT = {"time": "2026-10-31T12:00:00Z", "method": "GET", "path": "/items/7", "status_code": 200}
+
+
+@pytest.fixture(params=DURABLE)
+def engine(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
@@ -217,13 +223,11 @@ def test_a_revoked_token_is_refused_within_a_second(api: Api) -> None:
 
 
 def test_a_store_that_cannot_write_is_a_503_and_nothing_is_acknowledged(api: Api) -> None:
-    path = api.service.settings.store.removeprefix("sqlite:///")
+    store = api.service.settings.store
     api.ingest.post("/v1/events", json=EVENT)
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TRIGGER no BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'disk on fire'); END")
+    run_sql(store, "ALTER TABLE ledger RENAME TO burnt")
     answer = api.ingest.post("/v1/events", json=EVENT)
-    with sqlite3.connect(path) as connection:
-        connection.execute("DROP TRIGGER no")
+    run_sql(store, "ALTER TABLE burnt RENAME TO ledger")
 
     assert problem(answer, 503)["code"] == "store_unavailable"
     assert answer.headers["retry-after"] == "1"

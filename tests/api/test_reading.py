@@ -8,16 +8,26 @@ from urllib.parse import urljoin
 import pytest
 
 from support.requirements import require
+from support.running import Api, running
+from support.stores import DURABLE, store_url
 from tollkeeper.service.rollups import fold_all
+from tollkeeper.settings import Settings
 
 if TYPE_CHECKING:
-    from api.conftest import Api
+    from collections.abc import Iterator
 
 DAY = "from=2026-10-31&to=2026-11-01"
 
 
-@pytest.fixture
-def filled(api: Api) -> Api:
+@pytest.fixture(scope="module", params=DURABLE)
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A service that is only read from."""
+    with running(Settings(store=store_url(request.param, tmp_path_factory.mktemp("filled")))) as api:
+        fill(api)
+        yield api
+
+
+def fill(api: Api) -> None:
     events = [
         {
             "id": f"e{number:03}",
@@ -36,7 +46,6 @@ def filled(api: Api) -> Api:
     for start in (0, 48):
         assert api.ingest.post("/v1/events", json=events[start : start + 48]).json()["stored"] == 48
     api.service.events.fold(60)
-    return api
 
 
 def get(api: Api, path: str) -> Any:
@@ -180,16 +189,24 @@ def test_what_cannot_be_asked_is_a_400_that_says_so(filled: Api, query: str) -> 
 def test_an_unknown_address_and_method_are_problems(api: Api) -> None:
     assert api.read.get("/v1/nothing").status_code == 404
     assert api.read.get("/v1/nothing").headers["content-type"] == "application/problem+json"
-    assert api.read.put("/v1/events").status_code == 405
+    answer = api.read.put("/v1/events")
+    assert answer.status_code == 405
+    assert {"GET", "POST"} & set(answer.headers["allow"].replace(" ", "").split(","))
 
 
 def test_without_a_token_only_the_health_is_told(api: Api) -> None:
     schema = api.read.get("/openapi.json").json()
-    paths = [*schema["paths"], "/openapi.json", "/docs", "/", "/requests", "/endpoints"]
+    # Where a number stands in the path, any other text is no path at all.
+    calls = [(method, path.replace("{n}", "1")) for path, item in schema["paths"].items() for method in item]
+    calls += [("get", path) for path in ("/openapi.json", "/docs", "/", "/requests", "/endpoints")]
 
-    answers = {path: api.anonymous.get(path).status_code for path in paths}
+    calls.remove(("post", "/v1/usage"))  # it asks for the customer's own key, and says what is missing
+    assert api.anonymous.post("/v1/usage").status_code == 400
 
-    assert {path for path, status in answers.items() if status == 200} == {"/healthz", "/readyz"}
+    answers = {call: api.anonymous.request(*call).status_code for call in calls}
+
+    told = {path for (_, path), status in answers.items() if status == 200}
+    assert told == {"/healthz", "/readyz"}
     assert set(answers.values()) == {200, 401}
     assert api.ingest.get("/v1/events").status_code == 403
 
@@ -207,10 +224,11 @@ def test_a_session_of_the_dashboard_may_read_the_api_and_its_docs(api: Api) -> N
     assert api.anonymous.post("/v1/events", json={}).status_code == 401
 
 
-def test_metrics_are_well_formed_and_keep_the_books(filled: Api) -> None:
+def test_metrics_are_well_formed_and_keep_the_books(api: Api) -> None:
     require("promtool", shutil.which("promtool"))
-    filled.ingest.post("/v1/events", json=[{}, {}])
-    text = filled.read.get("/metrics").text
+    fill(api)
+    api.ingest.post("/v1/events", json=[{}, {}])
+    text = api.read.get("/metrics").text
 
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,18 @@ def assert_good(page: Page, axe: str) -> None:
     result: dict[str, Any] = page.evaluate("axe.run({resultTypes: ['violations']})")
     found = [(one["id"], [node["html"][:160] for node in one["nodes"]]) for one in result["violations"]]
     assert found == [], page.url
+
+
+def assert_opens(page: Page, name: str, axe: str) -> None:
+    """Open what the first button of that name opens, by the keyboard, hold it against axe, and close it."""
+    opener, opened = page.get_by_role("button", name=name, exact=True).first, page.locator("[popover]:popover-open")
+    opener.focus()
+    page.keyboard.press("Enter")
+    expect(opened).to_be_visible()
+    assert_good(page, axe)
+    page.keyboard.press("Escape")
+    expect(opened).to_have_count(0)
+    expect(opener).to_be_focused()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

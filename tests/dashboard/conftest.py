@@ -8,6 +8,8 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from support.shop import Shop, open_shop
+from support.stores import store_url
 from tollkeeper.dashboard.app import dashboard_routes
 from tollkeeper.errors import ConfigurationError
 from tollkeeper.events.codec import DecodedBatch
@@ -28,8 +30,15 @@ class Fill(Protocol):
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    service = open_service(Settings(store=f"sqlite:///{tmp_path}/t.db"))
+def engine(request: pytest.FixtureRequest) -> str:
+    """SQLite, or a module's ``ENGINE``: how engines differ is for tests/store and tests/service to say."""
+    name: str = getattr(request.module, "ENGINE", "sqlite")
+    return name
+
+
+@pytest.fixture
+def service(engine: str, tmp_path: Path) -> Iterator[Service]:
+    service = open_service(Settings(store=store_url(engine, tmp_path)))
     yield service
     service.close()
 
@@ -96,3 +105,18 @@ def client(service: Service, anonymous: Client) -> Client:
         "tollkeeper_session", service.access.log_in_by_token(service.access.create_token("me", "read"))
     )
     return anonymous
+
+
+@pytest.fixture
+def editor(service: Service, make_client: Callable[..., Client]) -> Client:
+    """A browser of somebody who is logged in and may change what the pages show."""
+    client = make_client()
+    client.cookies.set(
+        "tollkeeper_session", service.access.log_in_by_token(service.access.create_token("boss", "admin"))
+    )
+    return client
+
+
+@pytest.fixture
+def shop(service: Service) -> Shop:
+    return open_shop(service)

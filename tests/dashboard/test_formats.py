@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -42,6 +43,17 @@ NONE = "\N{EN DASH}"
         ("pretty", None, "null"),
         ("status_class", 404, "4xx"),
         ("status_class", 999, "other"),
+        ("share", 0.0, "0%"),
+        ("share", 0.0001, "<1%"),
+        ("share", 0.29, "29%"),
+        ("share", 0.7999, "79%"),
+        ("share", 0.99999, "99%"),
+        ("share", 12.5, "1,250%"),
+        ("level", 0.79, "fine"),
+        ("level", 0.8, "near"),
+        ("level", 0.95, "full"),
+        ("units", Decimal("1234567.500"), "1,234,567.5"),
+        ("units", Decimal(100), "100"),
     ],
 )
 def test_figures_are_written_for_people(name: str, value: Any, text: str) -> None:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from flask import Flask
 
+from support.stores import DURABLE
 from tollkeeper.events.event import Client, Consumer, Request
 from tollkeeper.events.event import Response as Sent
 from tollkeeper.store.protocols import StoredEvent
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from .conftest import Fill
 
 BACK = timedelta(days=40)
+
+
+@pytest.fixture(params=DURABLE)
+def engine(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 def links(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from litestar.params import QueryParameter
 
 from tollkeeper.api.guard import bearer
 from tollkeeper.api.problems import problem_for
-from tollkeeper.errors import TooLargeError
+from tollkeeper.api.raw import JSON, read_body, send_answer, send_problem
 from tollkeeper.events.codec import Limits, decode_batch
 from tollkeeper.events.event import UsageEvent
 from tollkeeper.metering.usage import Filters
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from tollkeeper.service.ingest import GroupCommit
 
 __all__ = ["EventPage", "IngestHandler", "get_events"]
-
-JSON = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 
 
 class EventPage(msgspec.Struct, frozen=True):
@@ -71,40 +69,21 @@ class IngestHandler:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: a receipt after the durable commit, or a problem."""
         try:
-            body, status, headers = msgspec.json.encode(await self._ingest(scope, receive)), 200, JSON
+            receipt = await self._ingest(scope, receive)
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the sender gets an answer
-            problem = problem_for(error)
-            body, status = msgspec.json.encode(problem), problem.status
-            headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
-        length = (b"content-length", str(len(body)).encode())
-        await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+            await send_problem(send, problem_for(error))
+        else:
+            await send_answer(send, 200, JSON, msgspec.json.encode(receipt))
 
     async def _ingest(self, scope: Scope, receive: Receive) -> Receipt:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         secret = bearer(headers.get(b"authorization", b"").decode("latin-1"))
         token = self._access.authorize(secret, "ingest")
         batch = decode_batch(
-            await self._read(receive, headers.get(b"content-length", b"")),
+            await read_body(receive, headers.get(b"content-length", b""), self._limits.body_bytes),
             source=token.name,
             content_type=headers.get(b"content-type", b"").decode("latin-1"),
             encoding=headers.get(b"content-encoding", b"").decode("latin-1"),
             limits=self._limits,
         )
         return await self._commits.submit(token.name, batch)
-
-    async def _read(self, receive: Receive, announced: bytes) -> bytes:
-        limit = self._limits.body_bytes
-        chunks: list[bytes] = []
-        size = int(announced) if announced.isdigit() else 0
-        if size <= limit:
-            size = 0
-            while True:
-                message: Any = await receive()
-                chunks.append(message.get("body", b""))
-                size += len(chunks[-1])
-                if size > limit or not message.get("more_body", False):
-                    break
-        if size > limit:
-            raise TooLargeError(f"The body is over {limit} bytes: send smaller batches.", code="body_too_large")
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)

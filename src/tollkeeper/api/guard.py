@@ -18,17 +18,22 @@ __all__ = ["bearer", "token_guard"]
 
 
 def token_guard(service: Service) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
-    """Make the guard of the API: every route needs the right to read, save where ``opt={"public": True}``."""
+    """Make the guard of the API: every route needs the right to read, save where ``opt={"public": True}``.
+
+    With ``opt={"scope": …}`` it needs a token of that scope in the header: a session of a browser only reads. The token
+    is left in the state of the connection.
+    """
 
     def authorize(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         if handler.opt.get("public"):
             return
+        needed = handler.opt.get("scope", "read")
         header = connection.headers.get("authorization")
         session = connection.cookies.get(SESSION_COOKIE)
-        if header is None and session is not None:
-            service.access.check_session(session)
+        if header is None and session is not None and needed == "read":
+            connection.state["token"] = service.access.check_session(session)
         else:
-            service.access.authorize(bearer(header or ""), "read")
+            connection.state["token"] = service.access.authorize(bearer(header or ""), needed)
 
     return authorize
 

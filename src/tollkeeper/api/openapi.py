@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import copy
 import hashlib
+import re
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from tollkeeper import __version__
+from tollkeeper.api.gate import Admission, CheckRequest
 from tollkeeper.api.problems import PROBLEM_JSON, Problem
 from tollkeeper.events.event import UsageEvent
 from tollkeeper.events.receipt import Receipt
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["get_openapi", "openapi_config"]
 
 REFERENCE = "#/components/schemas/{name}"
+GENERIC = re.compile(r"Listed_(?:\w+\.)*(\w+)_(?=\")")
 STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
 main { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -66,15 +68,28 @@ def get_openapi(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
 
 
 def _complete(schema: dict[str, Any]) -> dict[str, Any]:
-    """Add what Litestar does not bind: the ingest route, and the problem that every route may answer with."""
-    schema = copy.deepcopy(schema)
-    (event, receipt, problem), types = msgspec.json.schema_components(
-        (UsageEvent, Receipt, Problem), ref_template=REFERENCE
+    """Add what Litestar does not bind: the ingest route, and the problem that every route may answer with.
+
+    A page of customers is called ``CustomerPage``, where Litestar spells out the module and the type parameter.
+    """
+    schema = msgspec.json.decode(GENERIC.sub(r"\1Page", msgspec.json.encode(schema).decode()))
+    (event, receipt, problem, check, admission), types = msgspec.json.schema_components(
+        (UsageEvent, Receipt, Problem, CheckRequest, Admission), ref_template=REFERENCE
     )
     schema["components"].setdefault("schemas", {}).update(types)
-    batch = {"oneOf": [event, {"type": "array", "items": event}]}
+    schema["paths"].setdefault("/v1/events", {})["post"] = _ingest(event, receipt)
+    schema["paths"]["/v1/gate/check"] = {"post": _check(check, admission)}
+    answer = {"description": "A problem (RFC 9457)", "content": {PROBLEM_JSON: {"schema": problem}}}
+    for item in schema["paths"].values():
+        for operation in item.values():
+            operation["responses"].pop("400", None)
+            operation["responses"]["default"] = answer
+    return schema
+
+
+def _ingest(event: dict[str, Any], receipt: dict[str, Any]) -> dict[str, Any]:
     cloud = {"type": "object", "required": ["specversion", "id", "source", "type", "data"]}
-    schema["paths"].setdefault("/v1/events", {})["post"] = {
+    return {
         "tags": ["Events"],
         "operationId": "IngestEvents",
         "summary": "Store events",
@@ -82,7 +97,7 @@ def _complete(schema: dict[str, Any]) -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": batch},
+                "application/json": {"schema": {"oneOf": [event, {"type": "array", "items": event}]}},
                 "application/cloudevents+json": {"schema": cloud},
                 "application/cloudevents-batch+json": {"schema": {"type": "array", "items": cloud}},
             },
@@ -91,12 +106,31 @@ def _complete(schema: dict[str, Any]) -> dict[str, Any]:
             "200": {"description": "What became of them", "content": {"application/json": {"schema": receipt}}}
         },
     }
-    answer = {"description": "A problem (RFC 9457)", "content": {PROBLEM_JSON: {"schema": problem}}}
-    for item in schema["paths"].values():
-        for operation in item.values():
-            operation["responses"].pop("400", None)
-            operation["responses"]["default"] = answer
-    return schema
+
+
+def _check(check: dict[str, Any], admission: dict[str, Any]) -> dict[str, Any]:
+    fields = {
+        "RateLimit-Policy": "The limits that the call falls under.",
+        "RateLimit": "What is left of them.",
+    }
+    return {
+        "tags": ["Gate"],
+        "operationId": "CheckCall",
+        "summary": "Check a call",
+        "description": "Say whether a call may be made now, and count or reserve it; answers after the durable commit.",
+        "security": [{}],
+        "parameters": [
+            {"name": "apiKey", "in": "header", "description": "Key of a customer.", "schema": {"type": "string"}}
+        ],
+        "requestBody": {"content": {"application/json": {"schema": check}}},
+        "responses": {
+            "200": {
+                "description": "It may be made",
+                "headers": {name: {"description": text, "schema": {"type": "string"}} for name, text in fields.items()},
+                "content": {"application/json": {"schema": admission}},
+            }
+        },
+    }
 
 
 class _DocsPage(OpenAPIRenderPlugin):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,12 @@ from litestar.exceptions import HTTPException
 
 from tollkeeper.errors import (
     AuthenticationError,
+    ConflictError,
     InvalidRequestError,
+    LimitExceededError,
     NotFoundError,
     PermissionDeniedError,
+    PreconditionFailedError,
     StoreError,
     TollkeeperError,
     TooLargeError,
@@ -24,7 +28,9 @@ from tollkeeper.errors import (
 if TYPE_CHECKING:
     from litestar import Request
 
-__all__ = ["PROBLEM_JSON", "Problem", "answer_problem", "problem_for"]
+    from tollkeeper.events.lease import Denial
+
+__all__ = ["PROBLEM_JSON", "Problem", "answer_problem", "denial_problem", "problem_for"]
 
 PROBLEM_JSON = "application/problem+json"
 STATUS: tuple[tuple[type[TollkeeperError], HTTPStatus], ...] = (
@@ -34,22 +40,29 @@ STATUS: tuple[tuple[type[TollkeeperError], HTTPStatus], ...] = (
     (AuthenticationError, HTTPStatus.UNAUTHORIZED),
     (PermissionDeniedError, HTTPStatus.FORBIDDEN),
     (NotFoundError, HTTPStatus.NOT_FOUND),
+    (ConflictError, HTTPStatus.CONFLICT),
+    (PreconditionFailedError, HTTPStatus.PRECONDITION_FAILED),
+    (LimitExceededError, HTTPStatus.TOO_MANY_REQUESTS),
     (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 BY_CODE = {
     "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }
-RETRY_AFTER_SECONDS = "1"
+RETRY_AFTER_SECONDS = 1
 log = logging.getLogger("tollkeeper")
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """A problem document: ``code`` is for programs and stable, ``detail`` says to a person what to do."""
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem document: ``code`` is for programs and stable, ``detail`` says to a person what to do.
+
+    ``retry_after`` is in how many seconds it may be otherwise, where that is known.
+    """
 
     title: str
     status: int
     code: str
     detail: str
+    retry_after: int | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -57,8 +70,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         headers = {"content-type": PROBLEM_JSON, "cache-control": "no-store"}
         if self.status == HTTPStatus.UNAUTHORIZED:
             headers["www-authenticate"] = 'Bearer realm="tollkeeper"'
-        if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            headers["retry-after"] = RETRY_AFTER_SECONDS
+        if self.retry_after is not None:
+            headers["retry-after"] = str(self.retry_after)
         return headers
 
 
@@ -68,21 +81,37 @@ def problem_for(error: Exception) -> Problem:
         fallback = HTTPStatus.INTERNAL_SERVER_ERROR
         status = next((status for kind, status in STATUS if isinstance(error, kind)), fallback)
         status = BY_CODE.get(error.code, status)
-        return Problem(title=status.phrase, status=status, code=error.code, detail=error.detail)
+        return _problem(status, error.code, error.detail, getattr(error, "retry_after", None))
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
         code = status.phrase.lower().replace(" ", "_")
-        return Problem(title=status.phrase, status=status, code=code, detail=_detail(error))
+        return _problem(status, code, _detail(error))
+    if isinstance(error, RecursionError):  # by JSON alone: nothing of ours goes deep
+        return _problem(HTTPStatus.BAD_REQUEST, "invalid_request", "The request is nested too deep: send it flatter.")
     log.error("A request failed.", exc_info=error)
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
     detail = "Something went wrong on our side: the server's log has the cause."
-    return Problem(title=status.phrase, status=status, code="internal", detail=detail)
+    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)
+
+
+def denial_problem(denial: Denial) -> Problem:
+    """The problem document of a call that the gate refuses."""
+    return _problem(HTTPStatus(denial.status), denial.code, denial.detail, denial.retry_after)
 
 
 def answer_problem(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler for the API."""
     problem = problem_for(error)
-    return Response(msgspec.json.encode(problem), status_code=problem.status, headers=problem.headers)
+    told = error.headers if isinstance(error, HTTPException) else None
+    allowed = {name.lower(): value for name, value in (told or {}).items() if name.lower() == "allow"}
+    return Response(msgspec.json.encode(problem), status_code=problem.status, headers=problem.headers | allowed)
+
+
+def _problem(status: HTTPStatus, code: str, detail: str, retry_after: float | None = None) -> Problem:
+    """Whole seconds, never too few; what cannot be answered just now may be asked again soon."""
+    if retry_after is None and status == HTTPStatus.SERVICE_UNAVAILABLE:
+        retry_after = RETRY_AFTER_SECONDS
+    seconds = None if retry_after is None else max(math.ceil(retry_after), 1)
+    return Problem(title=status.phrase, status=status, code=code, detail=detail, retry_after=seconds)
 
 
 def _detail(error: HTTPException) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from tollkeeper.errors import NotFoundError
 from tollkeeper.service.bootstrap import Service, open_service
 from tollkeeper.settings import SETTINGS, load_settings
 
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["FILE_WIDTH", "StoreOption", "console", "help_of", "opened"]
 
 FILE_WIDTH = 1_000
-SQLITE = "sqlite:///"
 
 
 def console() -> Console:
@@ -43,13 +40,7 @@ def opened(store: str | None, *, must_exist: bool = False) -> Iterator[Service]:
 
     Raises NotFoundError for a store that must exist and does not.
     """
-    settings = load_settings(store=store)
-    path = settings.store.removeprefix(SQLITE)
-    if must_exist and path != settings.store and not Path(path).exists():
-        raise NotFoundError(
-            f"There is no store at {path}: name it with --store or TOLLKEEPER_STORE; 'tollkeeper serve' makes one."
-        )
-    service = open_service(settings)
+    service = open_service(load_settings(store=store), make=not must_exist)
     try:
         yield service
     finally:

@@ -1,4 +1,4 @@
-"""``tollkeeper usage`` and ``tollkeeper reconcile``: the figures, and the proof that they are whole."""
+"""``tollkeeper usage``: the figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from rich.table import Table
 from tollkeeper.cli.options import FILE_WIDTH, StoreOption, console, opened
 from tollkeeper.service.figures import figure
 from tollkeeper.service.periods import END_OF_TIME, Period, parse_time
-from tollkeeper.service.reconcile import reconcile
 from tollkeeper.service.usage import top
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from tollkeeper.service.usage import TopRow
 
-__all__ = ["reconcile_command", "usage_command"]
+__all__ = ["usage_command"]
 
 MILLISECONDS = 1_000
 
@@ -82,37 +81,6 @@ def usage_command(
         typer.echo("No events in this time.")
     else:
         typer.echo("No events yet: send some, or run 'tollkeeper import access-log FILE'.")
-
-
-def reconcile_command(
-    *, as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."), store: StoreOption = None
-) -> None:
-    """Prove that received = stored + duplicate + rejected, and that all that was stored is there; exit 1 if not."""
-    with opened(store, must_exist=True) as service:
-        result = reconcile(service.events)
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(result)).decode())
-    else:
-        if result.books:
-            _print_books(result.books)
-        else:
-            typer.echo("Nothing was received yet.")
-        for problem in result.problems:
-            typer.secho(problem, err=True, fg="red")
-        if not result.problems:
-            typer.secho("The books balance: nothing was lost, nothing was counted twice.", fg="green")
-    raise typer.Exit(1 if result.problems else 0)
-
-
-def _print_books(books: list[Any]) -> None:
-    table = Table("Source", box=None, header_style="bold", pad_edge=False, show_footer=len(books) > 1)
-    names = ("received", "stored", "duplicate", "rejected", "present")
-    for name in names:
-        total = sum(getattr(row, name) for row in books)
-        table.add_column(name.capitalize(), f"{total:,}", justify="right")
-    for row in books:
-        table.add_row(row.source, *(f"{getattr(row, name):,}" for name in names))
-    console().print(table)
 
 
 def _figures(by: str, row: TopRow) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ from uvicorn.supervisors import Multiprocess
 from tollkeeper.cli.options import StoreOption, help_of
 from tollkeeper.cli.tokens import admin_token
 from tollkeeper.errors import ConfigurationError, StoreError
-from tollkeeper.service.bootstrap import open_service
+from tollkeeper.service.bootstrap import open_service, shown_store
 from tollkeeper.service.rollups import FoldingProcess
 from tollkeeper.settings import Settings, load_settings, unknown_variables
 
@@ -53,7 +54,7 @@ def serve_command(
         # SQLite clears its files away with the last that closes the store, but not when that one was killed.
         with contextlib.suppress(StoreError):
             open_service(settings).close()
-    typer.echo(f"Stopped; all that was acknowledged is in {settings.store}.")
+    typer.echo(f"Stopped; all that was acknowledged is in {shown_store(settings)}.")
 
 
 def worker() -> ASGIApp:
@@ -63,7 +64,10 @@ def worker() -> ASGIApp:
     from tollkeeper.dashboard.app import dashboard_routes  # noqa: PLC0415  # as said
 
     service = open_service(load_settings())
-    return create_app(service, dashboard_routes(service))
+    application = create_app(service, dashboard_routes(service))
+    # What was made until now stays to the end: the collector must not go through all of it while a page waits.
+    gc.freeze()
+    return application
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -88,7 +92,7 @@ def _greet(settings: Settings, address: str) -> None:
     """Print where to go; on an empty store make an admin and print how to get in."""
     service = open_service(settings)
     try:
-        typer.echo(f"Tollkeeper is at {typer.style(address, bold=True)} and keeps its data in {settings.store}.")
+        typer.echo(f"Tollkeeper is at {typer.style(address, bold=True)} and keeps its data in {shown_store(settings)}.")
         if service.catalog.tokens():
             typer.echo("Log in with a token, or by the link that 'tollkeeper login-link' prints.")
             return

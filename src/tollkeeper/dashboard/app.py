@@ -8,14 +8,33 @@ from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, URLEncodedBody
 
+from tollkeeper.dashboard.alert_actions import ALERT_ACTIONS
+from tollkeeper.dashboard.alerts import ALERT_PAGES
+from tollkeeper.dashboard.apis import API_PAGES
 from tollkeeper.dashboard.assets import Assets, asset, load_assets
+from tollkeeper.dashboard.audit import AUDIT_PAGES
+from tollkeeper.dashboard.customers import CUSTOMER_PAGES
+from tollkeeper.dashboard.documents import DOCUMENT_PAGES
 from tollkeeper.dashboard.endpoints import endpoints, endpoints_csv
 from tollkeeper.dashboard.errors import error_handlers
+from tollkeeper.dashboard.errors_page import ERROR_PAGES
+from tollkeeper.dashboard.invoice_actions import INVOICE_ACTIONS
+from tollkeeper.dashboard.invoice_lines import LINE_PAGES
+from tollkeeper.dashboard.invoice_page import INVOICE_PAGE
+from tollkeeper.dashboard.invoices import INVOICE_PAGES
+from tollkeeper.dashboard.jobs import JOB_PAGES
+from tollkeeper.dashboard.keys import KEY_ACTIONS
 from tollkeeper.dashboard.login import log_in, log_out, login_form, login_link, use_login_link
 from tollkeeper.dashboard.overview import consumers_csv, overview
 from tollkeeper.dashboard.pages import Pages
+from tollkeeper.dashboard.plans import PLAN_PAGES
+from tollkeeper.dashboard.quotas import QUOTA_PAGES
 from tollkeeper.dashboard.requests import newer_requests, one_request, request_log, requests_csv
+from tollkeeper.dashboard.revenue import REVENUE_PAGES
+from tollkeeper.dashboard.routes import ROUTE_PAGES
 from tollkeeper.dashboard.security import refuse_foreign_writes, secure, session_guard
+from tollkeeper.dashboard.subscriptions import SUBSCRIPTION_ACTIONS
+from tollkeeper.dashboard.tags import TAG_PAGES
 from tollkeeper.errors import NotFoundError
 from tollkeeper.service.bootstrap import Service
 
@@ -41,6 +60,10 @@ def dashboard_routes(service: Service) -> list[ControllerRouterHandler]:
     handlers = [
         *(overview, consumers_csv, endpoints, endpoints_csv),
         *(request_log, newer_requests, one_request, requests_csv),
+        *(*CUSTOMER_PAGES, *KEY_ACTIONS, *SUBSCRIPTION_ACTIONS),
+        *(*QUOTA_PAGES, *API_PAGES, *ROUTE_PAGES, *TAG_PAGES, *ERROR_PAGES, *AUDIT_PAGES),
+        *(*JOB_PAGES, *ALERT_PAGES, *ALERT_ACTIONS),
+        *(*PLAN_PAGES, *INVOICE_PAGES, *INVOICE_PAGE, *LINE_PAGES, *INVOICE_ACTIONS, *DOCUMENT_PAGES, *REVENUE_PAGES),
         *(login_form, log_in, login_link, use_login_link, log_out),
         *(asset, unknown),
     ]

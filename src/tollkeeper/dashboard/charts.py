@@ -44,6 +44,16 @@ class Chart(Struct, frozen=True, kw_only=True):
     view: View
 
     @property
+    def span(self) -> str:
+        """The time that it shows, in words."""
+        return self.view.range.label
+
+    @property
+    def first_column(self) -> str:
+        """What the rows of its table begin with."""
+        return "From (UTC)"
+
+    @property
     def data(self) -> dict[str, Any]:
         """The data for the browser; times in seconds."""
         span = self.view.range

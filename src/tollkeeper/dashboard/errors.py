@@ -11,11 +11,13 @@ from litestar.exceptions import HTTPException
 from tollkeeper.dashboard.security import secure
 from tollkeeper.errors import (
     AuthenticationError,
+    ConflictError,
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
     StoreError,
     TollkeeperError,
+    UnprocessableError,
 )
 
 if TYPE_CHECKING:
@@ -25,14 +27,16 @@ if TYPE_CHECKING:
 
     from tollkeeper.dashboard.pages import Pages
 
-__all__ = ["error_handlers"]
+__all__ = ["error_handlers", "status_of"]
 
 logger = logging.getLogger("tollkeeper.dashboard")
 STATUS: dict[type[TollkeeperError], int] = {
+    UnprocessableError: 422,
     InvalidRequestError: 400,
     AuthenticationError: 401,
     PermissionDeniedError: 403,
     NotFoundError: 404,
+    ConflictError: 409,
     StoreError: 503,
 }
 UNKNOWN = "Something went wrong on our side; the log of the service has the details. Try again in a moment."
@@ -42,7 +46,7 @@ def error_handlers(pages: Pages) -> dict[int | type[Exception], Callable[..., Re
     """Make the handlers that turn an exception into a page: the login for 401, else one that says what to do."""
 
     def show(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-        status = _status(error)
+        status = status_of(error)
         if status == HTTPStatus.UNAUTHORIZED:
             return secure(_login(pages, request))
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -56,7 +60,8 @@ def error_handlers(pages: Pages) -> dict[int | type[Exception], Callable[..., Re
     return {TollkeeperError: show, HTTPException: show, Exception: show}
 
 
-def _status(error: Exception) -> int:
+def status_of(error: Exception) -> int:
+    """The status that a page answers with that tells of an error."""
     if isinstance(error, HTTPException):
         return error.status_code
     return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 500)

@@ -12,6 +12,7 @@ from litestar.enums import MediaType
 from tollkeeper.dashboard.encodings import accepted_encodings
 from tollkeeper.dashboard.formats import FILTERS
 from tollkeeper.dashboard.ranges import PRESETS, to_field
+from tollkeeper.dashboard.security import may_write
 from tollkeeper.dashboard.view import mount_prefix
 
 if TYPE_CHECKING:
@@ -44,13 +45,18 @@ class Pages:
     def render(
         self, request: Request[Any, Any, Any], template: str, *, status: int = 200, **context: Any
     ) -> Response[bytes]:
-        """Render a template; its links come from ``href``, ``asset`` and ``view.url``, which honour the mount."""
+        """Render a template; its links come from ``href``, ``asset`` and ``view.url``, which honour the mount.
+
+        ``editor`` tells a template whether its reader may change anything.
+        """
         root = mount_prefix(request)
         theme = request.cookies.get("tollkeeper_theme", "")
+        token = request.state.get("token")
         text = self._environment.get_template(template).render(
             asset=lambda name: f"{root}/assets/{self._names[name]}",
             href=lambda path: root + path,
             root=root or "/",
+            editor=token is not None and may_write(token),
             theme=theme if theme in THEMES else THEMES[0],
             **context,
         )

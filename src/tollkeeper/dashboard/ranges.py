@@ -14,7 +14,7 @@ from tollkeeper.service.periods import Period
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT", "PRESETS", "Range", "parse_range", "to_field"]
+__all__ = ["PRESETS", "Range", "parse_range", "to_field"]
 
 MAX_BUCKETS = 120
 DEFAULT = "24h"
@@ -27,7 +27,6 @@ PRESETS: dict[str, tuple[int, int]] = {
 """Name: how long, and in which step, both in microseconds."""
 STEPS = (QUARTER, HOUR, 2 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 28 * DAY)
 NAMES = {"24h": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days", "90d": "last 90 days"}
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_SECOND = int(datetime(9999, 12, 31, 23, 59, tzinfo=UTC).timestamp())
 
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from litestar.handlers.base import BaseRouteHandler
 
     from tollkeeper.service.bootstrap import Service
+    from tollkeeper.store.protocols import Token
 
-__all__ = ["refuse_foreign_writes", "secure", "session_cookie", "session_guard"]
+__all__ = ["may_write", "refuse_foreign_writes", "secure", "session_cookie", "session_guard"]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS = {
@@ -42,13 +43,28 @@ def secure(response: Response[Any]) -> Response[Any]:
 
 
 def session_guard(service: Service) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
-    """Make the guard that asks for a session, save where a handler is marked public; it is run in a thread."""
+    """Make the guard that asks for a session, save where a handler is marked public; it is run in a thread.
+
+    With ``opt={"writes": True}`` the session must be that of a token that may ``admin``. The token is left in the state
+    of the connection.
+    """
 
     def require_session(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        if not handler.opt.get("public"):
-            service.access.check_session(connection.cookies.get(SESSION_COOKIE))
+        if handler.opt.get("public"):
+            return
+        token = service.access.check_session(connection.cookies.get(SESSION_COOKIE))
+        connection.state["token"] = token
+        if handler.opt.get("writes") and not may_write(token):
+            raise PermissionDeniedError(
+                f"The token {token.name!r} only reads: log in with one that may admin to change anything."
+            )
 
     return require_session
+
+
+def may_write(token: Token) -> bool:
+    """Whether somebody who is logged in by this token may change what the pages show."""
+    return token.scope == "admin"
 
 
 async def refuse_foreign_writes(request: Request[Any, Any, Any]) -> None:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tollkeeper.dashboard.ranges import Range
-    from tollkeeper.metering.usage import Filters
+    from tollkeeper.metering.usage import Filters, UsageRow
     from tollkeeper.store.protocols import EventStore
 
-__all__ = ["Bucket", "add_up", "load_buckets"]
+__all__ = ["Bucket", "add_up", "load_buckets", "to_buckets"]
 
 
 class Bucket(Struct, frozen=True):
@@ -36,8 +36,13 @@ def load_buckets(store: EventStore, span: Range, filters: Filters) -> list[Bucke
     query = UsageQuery(
         start=span.start, end=span.end, step=span.step, group_by=("status",), filters=filters, sketches=True
     )
+    return to_buckets(span, store.usage(query))
+
+
+def to_buckets(span: Range, rows: Iterable[UsageRow]) -> list[Bucket]:
+    """Put usage by step and status into the buckets of a span; rows of the same step and status are added up."""
     found: dict[int, list[tuple[int, Totals]]] = {}
-    for row in store.usage(query):
+    for row in rows:
         found.setdefault(row.start, []).append((cast("int", row.key[0]), row.totals))
     buckets = []
     for start in span.starts:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from tollkeeper.errors import InvalidRequestError
 from tollkeeper.service.figures import Metric, figure
+from tollkeeper.service.spreadsheet import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from tollkeeper.service.usage import TopRow
 
 __all__ = ["COLUMNS", "Column", "Order", "parse_order", "to_csv"]
-
-RISKY = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Column(Struct, frozen=True):
@@ -86,6 +85,6 @@ def to_csv(name: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Res
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(head)
     for row in rows:
-        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell.startswith(RISKY) else cell for cell in row])
+        writer.writerow([harmless(cell) for cell in row])
     disposition = {"Content-Disposition": f'attachment; filename="tollkeeper-{name}.csv"'}
-    return Response(text.getvalue().encode(), media_type="text/csv; charset=utf-8", headers=disposition)
+    return Response(text.getvalue().encode(), media_type="text/csv", headers=disposition)

@@ -52,8 +52,11 @@ def mount_prefix(request: Request[Any, Any, Any]) -> str:
     return str(request.scope.get("root_path") or "").rstrip("/")
 
 
-def parse_view(request: Request[Any, Any, Any], *, now: int | None = None) -> View:
-    """Read the span and the filters out of a request; raises InvalidRequestError with what to write instead."""
+def parse_view(request: Request[Any, Any, Any], *, hourly: bool = False) -> View:
+    """Read the span and the filters out of a request; raises InvalidRequestError with what to write instead.
+
+    ``hourly`` is for pages that tell consumers apart.
+    """
     query = {name: value.strip() for name, value in request.query_params.items() if isinstance(value, str)}
     if any("\x00" in value for value in query.values()):
         raise InvalidRequestError("The address holds a NUL character: take it out.")
@@ -67,7 +70,7 @@ def parse_view(request: Request[Any, Any, Any], *, now: int | None = None) -> Vi
     return View(
         root=mount_prefix(request),
         path=request.scope["path"],
-        range=parse_range(query, now=now or time.time_ns() // 1_000, hourly="consumer" in chosen),
+        range=parse_range(query, now=time.time_ns() // 1_000, hourly=hourly or "consumer" in chosen),
         filters=Filters(**chosen),
         query=query,
     )
