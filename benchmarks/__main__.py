@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from benchmarks.capture import measure_capture
+from benchmarks.gate import measure_gate
 from benchmarks.ingest import measure_ingest
+from benchmarks.ingest_postgresql import measure_ingest_postgresql
+from benchmarks.invoices import measure_invoices
+from benchmarks.lease import measure_leases
 from benchmarks.memory import measure_memory
 from benchmarks.queries import measure_queries
 from benchmarks.table import Row, to_rich, write_page
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-PARTS = ("capture", "memory", "ingest", "queries")
-EVENTS, FEW_EVENTS = 1_000_000, 20_000
+PARTS = ("capture", "memory", "ingest", "gate", "leases", "queries", "invoices")
+EVENTS, FEW_EVENTS, BILLED_EVENTS = 1_000_000, 20_000, 10_000_000
 
 
 def main() -> None:
@@ -24,7 +32,11 @@ def main() -> None:
         "--quick", action="store_true", help="a smoke test of a minute: small counts, no figures to keep"
     )
     parser.add_argument("--only", choices=PARTS, help="one part instead of all")
-    parser.add_argument("--events", type=int, help=f"events in the store that is queried, {EVENTS:,} if not given")
+    parser.add_argument(
+        "--events",
+        type=int,
+        help=f"events in the store that is queried, {EVENTS:,} if not given; that is billed, {BILLED_EVENTS:,}",
+    )
     parser.add_argument("--write", action="store_true", help="write the tables into docs/benchmarks.md")
     asked = parser.parse_args()
     if asked.quick and asked.write:
@@ -40,13 +52,16 @@ def main() -> None:
 
 
 def _measure(part: str, *, quick: bool, events: int | None) -> list[Row]:
-    if part == "capture":
-        return measure_capture(quick=quick)
-    if part == "memory":
-        return measure_memory(quick=quick)
-    if part == "ingest":
-        return measure_ingest(quick=quick)
-    return measure_queries(quick=quick, events=events or (FEW_EVENTS if quick else EVENTS))
+    parts: dict[str, Callable[[], list[Row]]] = {
+        "capture": lambda: measure_capture(quick=quick),
+        "memory": lambda: measure_memory(quick=quick),
+        "ingest": lambda: [*measure_ingest(quick=quick), *measure_ingest_postgresql(quick=quick)],
+        "gate": lambda: measure_gate(quick=quick),
+        "leases": lambda: measure_leases(quick=quick),
+        "queries": lambda: measure_queries(quick=quick, events=events or (FEW_EVENTS if quick else EVENTS)),
+        "invoices": lambda: measure_invoices(quick=quick, events=events or (FEW_EVENTS if quick else BILLED_EVENTS)),
+    }
+    return parts[part]()
 
 
 if __name__ == "__main__":

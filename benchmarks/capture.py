@@ -45,15 +45,20 @@ VARIANTS = {
     "opentelemetry": Variant("OpenTelemetry Flask, BatchSpanProcessor", "opentelemetry"),
     "readme-100": Variant("readme-metrics 3.4, with bodies, buffer of 100", "readme"),
     "readme-1": Variant("readme-metrics 3.4, with bodies, buffer of 1", "readme"),
+    "readme-compat": Variant("Tollkeeper's readme_metrics, with bodies, buffer of 100"),
     "monitoring_dashboard": Variant("Flask-MonitoringDashboard, level 1, SQLite", "monitoring_dashboard"),
+    "chest-sqlite": Variant("Tollkeeper's flask_chest, three variables, SQLite"),
+    "chest-sqlite-full": Variant("Tollkeeper's flask_chest, three variables, SQLite, on disk"),
+    "flask_chest": Variant("Flask-Chest, three variables, SQLite, on disk", "flask_chest"),
 }
-BUDGETED = (
-    ("metadata-null", "prometheus"),
-    ("metadata-sqlite", "prometheus"),
-    ("bodies-null", "moesif"),
-    ("bodies-sqlite", "moesif"),
-)
-BUDGET = Budget(0.35)
+BUDGETS = {
+    ("metadata-null", "prometheus"): Budget(0.35),
+    ("metadata-sqlite", "prometheus"): Budget(0.35),
+    ("bodies-null", "moesif"): Budget(0.35),
+    ("bodies-sqlite", "moesif"): Budget(0.35),
+    ("readme-compat", "readme-100"): Budget(0.25),
+    ("chest-sqlite", "flask_chest"): Budget(0.05),
+}
 BARE = "the bare app in the same process"
 
 
@@ -67,6 +72,8 @@ class Round(Struct, frozen=True, kw_only=True):
     p99: float
     requests: int
     recorded: int | None
+    served: float
+    served_bare: float
     paced_gap: float | None = None
     paced_bare_p99: float | None = None
     paced_p99: float | None = None
@@ -134,32 +141,55 @@ def _run(python: Path, key: str, requests: int, pairs: int) -> Round:
 
 def _added(found: dict[str, list[Round]]) -> list[Row]:
     """Rows of added p50; the variants that have a budget stand beside the peer that it names."""
-    rows = []
+    return [*_added_in_server(found), *_added_in_loop(found)]
+
+
+def _added_in_server(found: dict[str, list[Round]]) -> list[Row]:
+    rows = [_noise("in a server", [(figures.served, figures.served_bare) for figures in found["bare"]], "")]
     pairs = [(key, "limit") for key in found if key not in {"limit", "bare"}]
-    for key, peer in (*pairs, *BUDGETED):
+    for key, peer in (*pairs, *BUDGETS):
         if key in found and peer in found:
             rows.append(
                 beside(
-                    f"Added p50: {VARIANTS[key].name}",
-                    [figures.added for figures in found[key]],
+                    f"Added p50 in a server: {VARIANTS[key].name}",
+                    [figures.served for figures in found[key]],
+                    VARIANTS[peer].name,
+                    [figures.served for figures in found[peer]],
+                    unit="µs",
+                    budget=BUDGETS.get((key, peer)),
+                )
+            )
+    return rows
+
+
+def _added_in_loop(found: dict[str, list[Round]]) -> list[Row]:
+    rows = [_noise("in a loop", [(figures.added, figures.bare_p50) for figures in found["bare"]], _note(found["bare"]))]
+    budgeted = {key: peer for key, peer in BUDGETS if peer in found}
+    for key, rounds in found.items():
+        if key not in {"limit", "bare"}:
+            peer = budgeted.get(key, "limit")
+            rows.append(
+                beside(
+                    f"Added p50 in a loop: {VARIANTS[key].name}",
+                    [figures.added for figures in rounds],
                     VARIANTS[peer].name,
                     [figures.added for figures in found[peer]],
                     unit="µs",
-                    budget=BUDGET if (key, peer) in BUDGETED else None,
-                    note=_note(found[key]),
+                    note=_note(rounds),
                 )
             )
-    noise = median(figures.added for figures in found["bare"])
-    whole = median(figures.bare_p50 for figures in found["bare"])
-    bare = Row(
-        what=f"Added p50: {VARIANTS['bare'].name}",
-        figure=noise,
+    return rows
+
+
+def _noise(where: str, figures: list[tuple[float, float]], note: str) -> Row:
+    return Row(
+        what=f"Added p50 {where}: {VARIANTS['bare'].name}",
+        figure=median(added for added, _ in figures),
         unit="µs",
         peer="bare request",
-        peer_figure=whole,
-        note=_note(found["bare"]),
+        peer_figure=median(whole for _, whole in figures),
+        note=note,
     )
-    return [bare, *rows]
 
 
 def _slowest(found: dict[str, list[Round]]) -> list[Row]:

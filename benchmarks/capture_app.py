@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from flask import Response
 
+    View = Callable[..., Response]
+
 __all__ = ["Watched", "call", "make_app"]
 
 BODY = json.dumps({"lines": [{"sku": f"sku-{n}", "count": n} for n in range(8)], "card": "4242"}).encode()
@@ -63,10 +65,12 @@ class Watched:
         self.settled = settled
 
 
-def make_app() -> Flask:
+def make_app(decorate: Callable[[View], View] = lambda view: view) -> Flask:
+    """The app, its view decorated."""
     app = Flask("shop")
 
     @app.post("/v1/orders/<int:number>")
+    @decorate
     def post_order(number: int) -> Response:
         return jsonify(ANSWER | {"number": number, "count": len(request.get_json()["lines"])})
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import json
 import sqlite3
 import time
 from collections import deque
@@ -10,6 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.capture_app import Watched, make_app
+from benchmarks.capture_chest import tollkeeper_chest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sized
@@ -82,6 +85,33 @@ def tollkeeper(level: str, sink: Any = None) -> Callable[[Path], Watched]:
     return watch
 
 
+def tollkeeper_readme(_folder: Path) -> Watched:
+    """Configured as the peer that it replaces; what it would send is answered inside the process, as that peer's."""
+    library: Any = importlib.import_module("tollkeeper.compat.readme_metrics")
+    answer = importlib.import_module("tollkeeper.sinks.connection").Answer(202)
+    app = make_app()
+    sent: list[bytes] = []
+    config = library.MetricsApiConfig(
+        "key-of-nobody",
+        lambda request: {"api_key": request.headers["X-Api-Key"], "label": "Shop", "email": "shop@example.com"},
+        base_log_url="https://docs.example.com",
+        buffer_length=100,
+    )
+    metrics = library.ReadMeMetrics(config, app)
+
+    def request(_method: str, body: bytes, _headers: object) -> Any:
+        sent.append(body)
+        return answer
+
+    metrics._recorder._sink._connection.request = request  # noqa: SLF001 - the edge of the process
+
+    def recorded() -> int:
+        metrics.flush(FLUSH_SECONDS)
+        return sum(len(json.loads(body)) for body in sent)
+
+    return Watched(app, recorded, lambda: metrics.flush(1.0))
+
+
 OURS: dict[str, Callable[[Path], Watched]] = {
     "bare": bare,
     "limit": limit,
@@ -89,4 +119,7 @@ OURS: dict[str, Callable[[Path], Watched]] = {
     "metadata-sqlite": tollkeeper("metadata", "sqlite"),
     "bodies-null": tollkeeper("bodies"),
     "bodies-sqlite": tollkeeper("bodies", "sqlite"),
+    "readme-compat": tollkeeper_readme,
+    "chest-sqlite": tollkeeper_chest,
+    "chest-sqlite-full": functools.partial(tollkeeper_chest, synchronous="FULL"),
 }

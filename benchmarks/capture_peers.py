@@ -15,6 +15,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.capture_app import Watched, make_app
+from benchmarks.capture_chest import flask_chest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -218,4 +219,5 @@ PEERS: dict[str, Callable[[Path], Watched]] = {
     "readme-100": functools.partial(readme, buffer=100),
     "readme-1": functools.partial(readme, buffer=1),
     "monitoring_dashboard": monitoring_dashboard,
+    "flask_chest": flask_chest,
 }

@@ -1,10 +1,10 @@
 """Measure one way of watching a Flask app against the bare app, in one process.
 
 ``python -m benchmarks.capture_worker VARIANT REQUESTS PAIRS PACED`` runs PAIRS times a block of bare requests and then
-one of watched ones, one request after the other, and then PACED such pairs of blocks in which requests arrive at about
-half of what the bare app can do. It prints one line of JSON: by how much p50 grows, as the median over the pairs (a
-shared machine drifts from second to second), the 99th percentiles, and how many requests were recorded. It runs in the
-peers' environments: nothing but Flask and the peer is installed there.
+one of watched ones, one request after the other; then the same over a socket to a server; then PACED such pairs of
+blocks in which requests arrive at about half of what the bare app can do. It prints one line of JSON: by how much p50
+grows, as the median over the pairs (a shared machine drifts from second to second), the 99th percentiles, and how many
+requests were recorded. It runs in the peers' environments: nothing but Flask and the peer is installed there.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from benchmarks.capture_app import call, make_app
 from benchmarks.capture_ours import OURS
 from benchmarks.capture_peers import PEERS
+from benchmarks.capture_served import measure_served
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -122,6 +123,9 @@ def main(variant: str, requests: int, pairs: int, paced: int) -> None:
             warm = len(block(app, requests // 10 + 1))
         settle(watched)
         figures: dict[str, float | None] = {**measure(plain, watched, requests, pairs)}
+        in_server = measure_served(plain, watched.app, lambda: settle(watched), requests // 2, pairs)
+        warm += int(in_server.pop("requests"))
+        figures |= in_server
         if paced:
             figures |= measure_paced(plain, watched, requests, paced)
         figures["requests"] = warm + (figures["requests"] or 0) + paced * requests

@@ -23,7 +23,7 @@ from tollkeeper.store.engines import open_stores
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["CONSUMERS", "DAYS", "START", "make_files"]
+__all__ = ["CONSUMERS", "DAYS", "START", "make_files", "publish", "store_code"]
 
 START = 20_454 * DAY
 """1 January 2026, in microseconds since 1970."""
@@ -44,22 +44,22 @@ def make_files(events: int) -> tuple[Path, Path]:
 
     Consumers and routes follow a power law, so that there are busy and rare ones: ``customer-0`` is the busiest.
     """
-    code = _fingerprint()
+    code = store_code(Path(__file__))
     store, plain = (cache_folder() / f"{kind}-{events}-{code}.db" for kind in ("store", "plain"))
     for old in {*cache_folder().glob(f"*-{events}-*.db")} - {store, plain}:
         old.unlink()
     if not store.exists():
-        _publish(store, lambda path: _fill(path, events))
+        publish(store, lambda path: _fill(path, events))
     if not plain.exists():
-        _publish(plain, lambda path: _copy(store, path))
+        publish(plain, lambda path: _copy(store, path))
     return store, plain
 
 
-def _fingerprint() -> str:
-    """What a filled store depends on: this file, the schema, and what makes rows and roll-ups."""
+def store_code(script: Path) -> str:
+    """What a filled store depends on: what fills it, the schema, and what makes rows and roll-ups."""
     package = Path(tollkeeper.__file__).parent
-    rooms = ("store/migrations/versions", "store/sqlite", "metering")
-    files = [Path(__file__), *sorted(file for room in rooms for file in (package / room).glob("*.py"))]
+    rooms = ("store/migrations/versions", "store/sql", "store/sqlite", "metering")
+    files = [script, *sorted(file for room in rooms for file in (package / room).glob("*.py"))]
     return f"{zlib.crc32(b''.join(file.read_bytes() for file in files)):08x}"
 
 
@@ -106,7 +106,7 @@ def _copy(store: Path, path: Path) -> None:
         connection.execute("ANALYZE raw")
 
 
-def _publish(path: Path, make: Callable[[Path], None]) -> None:
+def publish(path: Path, make: Callable[[Path], object]) -> None:
     """Make a file under another name first, so that one left half done is never taken for whole."""
     unfinished = path.with_suffix(".unfinished")
     for suffix in ("", "-wal", "-shm"):

@@ -28,13 +28,14 @@ def cache_folder() -> Path:
 
 
 def peer_python(peer: str, *, install: bool) -> Path:
-    """The interpreter of a peer's environment, made on first use, with the Flask that runs here.
+    """The interpreter of a peer's environment, made on first use, with the Flask that runs here unless it pins one.
 
     Raises:
         PeerMissingError: it is not there and must not be installed, or cannot be.
     """
     wanted = (REQUIREMENTS / f"{peer}.txt").read_text(encoding="utf-8")
-    wanted += "".join(f"{name}=={version(name)}\n" for name in SHARED)
+    pinned = {line.partition("==")[0].lower() for line in wanted.splitlines()}
+    wanted += "".join(f"{name}=={version(name)}\n" for name in SHARED if name not in pinned)
     wanted += f"# Python {sys.version}\n"
     folder = cache_folder() / peer
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"

@@ -23,7 +23,7 @@ from benchmarks.table import Budget, Row, beside
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["measure_ingest"]
+__all__ = ["HOW_TO_GET_WRK", "behind", "measure_ingest", "run_wrk", "watched", "wrk"]
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 HOW_TO_GET_WRK = "not run: wrk is missing, get it by `apt-get install wrk`"
@@ -40,7 +40,7 @@ CATCH_UP_SECONDS = 120.0
 METRIC = re.compile(r'^tollkeeper_(?:events_total\{.*outcome="stored".*\}|rollup_lag_events) (\S+)$', re.MULTILINE)
 
 
-class _Load(Struct, frozen=True):
+class Load(Struct, frozen=True):
     """What the Lua script prints; latencies in milliseconds."""
 
     requests: int
@@ -52,7 +52,7 @@ class _Load(Struct, frozen=True):
 
 
 class _Measured(Struct, frozen=True):
-    load: _Load
+    load: Load
     behind: float
     catch_up: float
     bytes_each: float
@@ -67,7 +67,7 @@ def measure_ingest(*, quick: bool) -> list[Row]:
     rows: list[Row] = []
     for name, (batch, connections, kind, limit) in LOADS.items():
         ours: list[_Measured] = []
-        theirs: list[_Load] = []
+        theirs: list[Load] = []
         for _ in range(rounds):
             ours.append(_measure_service(batch, connections, seconds))
             theirs.append(_measure_limit(kind, batch, connections, seconds))
@@ -75,7 +75,7 @@ def measure_ingest(*, quick: bool) -> list[Row]:
     return rows
 
 
-def _rows(name: str, batch: int, limit: str, ours: list[_Measured], theirs: list[_Load]) -> list[Row]:
+def _rows(name: str, batch: int, limit: str, ours: list[_Measured], theirs: list[Load]) -> list[Row]:
     acknowledged = [batch * round_.load.requests / round_.load.seconds for round_ in ours]
     possible = [batch * load.requests / load.seconds for load in theirs]
     medians, p99s = [round_.load.median for round_ in ours], [round_.load.p99 for round_ in ours]
@@ -111,39 +111,44 @@ def _rows(name: str, batch: int, limit: str, ours: list[_Measured], theirs: list
     return rows
 
 
-def _measure_limit(kind: str, batch: int, connections: int, seconds: int) -> _Load:
+def _measure_limit(kind: str, batch: int, connections: int, seconds: int) -> Load:
     with (
         tempfile.TemporaryDirectory() as folder,
         serving("-m", "benchmarks.limits", kind, str(Path(folder) / "limit")) as url,
     ):
-        return _wrk(url, "none", batch, connections, seconds)
+        return wrk(url, "none", batch, connections, seconds)
 
 
 def _measure_service(batch: int, connections: int, seconds: int) -> _Measured:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "store.db"
         with tollkeeper_serving(file) as (url, token):
-            with _watched(url, token) as samples:
-                load = _wrk(url, token, batch, connections, seconds)
+            with watched(url, token) as samples:
+                load = wrk(url, token, batch, connections, seconds)
             ended = time.monotonic()
-            stored, _ = _wait_for_roll_ups(url, token)
+            stored, _ = wait_for_roll_ups(url, token)
             catch_up = time.monotonic() - ended
         if stored < load.requests * batch:
             raise RuntimeError(f"{load.requests * batch} events were acknowledged, {stored} are stored.")
-        return _Measured(load, _behind(samples), catch_up, file.stat().st_size / stored, _raw_bytes(file) / stored)
+        return _Measured(load, behind(samples), catch_up, file.stat().st_size / stored, _raw_bytes(file) / stored)
 
 
-def _wrk(url: str, token: str, batch: int, connections: int, seconds: int) -> _Load:
-    command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "-s", str(SCRIPT), f"{url}/v1/events"]
-    done = subprocess.run([*command, "--", str(batch), token], capture_output=True, text=True, check=True)
-    load = msgspec.json.decode(done.stdout.splitlines()[-1], type=_Load)
+def wrk(url: str, token: str, batch: int, connections: int, seconds: int) -> Load:
+    return run_wrk(SCRIPT, f"{url}/v1/events", connections, seconds, str(batch), token)
+
+
+def run_wrk(script: Path, url: str, connections: int, seconds: int, *arguments: str) -> Load:
+    """Load a URL; raises RuntimeError when anything was refused or broken."""
+    command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "-s", str(script), url]
+    done = subprocess.run([*command, "--", *arguments], capture_output=True, text=True, check=True)
+    load = msgspec.json.decode(done.stdout.splitlines()[-1], type=Load)
     if load.refused or load.broken or not load.requests:
         raise RuntimeError(f"The load went wrong: {done.stdout}{done.stderr}")
     return load
 
 
 @contextmanager
-def _watched(url: str, token: str) -> Iterator[list[tuple[float, int, int]]]:
+def watched(url: str, token: str) -> Iterator[list[tuple[float, int, int]]]:
     """Sample ``(time, stored, waiting for the roll-ups)`` in a thread for as long as the block lasts."""
     samples: list[tuple[float, int, int]] = []
     stop = threading.Event()
@@ -167,7 +172,7 @@ def _metrics(url: str, token: str) -> tuple[int, int]:
     return int(sum(stored)), int(waiting)
 
 
-def _wait_for_roll_ups(url: str, token: str) -> tuple[int, int]:
+def wait_for_roll_ups(url: str, token: str) -> tuple[int, int]:
     until = time.monotonic() + CATCH_UP_SECONDS
     while (found := _metrics(url, token))[1]:
         if time.monotonic() > until:
@@ -176,7 +181,7 @@ def _wait_for_roll_ups(url: str, token: str) -> tuple[int, int]:
     return found
 
 
-def _behind(samples: list[tuple[float, int, int]]) -> float:
+def behind(samples: list[tuple[float, int, int]]) -> float:
     """The longest time for which a stored event was not in the roll-ups, in seconds, to within a sample."""
     longest = 0.0
     for now, stored, waiting in samples:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Write = Callable[[list[bytes]], None]
 
-__all__ = ["main"]
+__all__ = ["decode", "main", "row", "serve", "serve_app"]
 
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"2")]
 
@@ -54,7 +54,7 @@ class _Event(Struct, frozen=True):
     client: Raw
 
 
-_decode = msgspec.json.Decoder(list[_Event]).decode
+decode = msgspec.json.Decoder(list[_Event]).decode
 
 
 def sqlite_writer(path: Path) -> Write:
@@ -71,14 +71,14 @@ def sqlite_writer(path: Path) -> Write:
         connection.execute("BEGIN")
         for body in bodies:
             connection.executemany(
-                "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [_row(event) for event in _decode(body)]
+                "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [row(event) for event in decode(body)]
             )
         connection.execute("COMMIT")
 
     return write
 
 
-def _row(event: _Event) -> tuple[Any, ...]:
+def row(event: _Event) -> tuple[Any, ...]:
     return (
         event.id,
         event.time,
@@ -152,12 +152,17 @@ def make_app(commits: GroupCommit) -> Callable[[dict[str, Any], Any, Any], Any]:
     return app
 
 
-def main(kind: str, path: Path) -> None:
-    write = {"sqlite": sqlite_writer, "log": log_writer}[kind](path)
+def serve(kind: str, write: Write) -> None:
+    """Serve on a free port, which is printed, until Ctrl-C."""
+    serve_app(kind, make_app(GroupCommit(write)))
+
+
+def serve_app(name: str, app: Any) -> None:
+    """Serve an ASGI application on a free port, which is printed, until Ctrl-C."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    print(f"{kind} is at http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    print(f"{name} is at http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     config = uvicorn.Config(
-        make_app(GroupCommit(write)),
+        app,
         lifespan="off",
         log_level="warning",
         access_log=False,
@@ -165,6 +170,10 @@ def main(kind: str, path: Path) -> None:
     )
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run([listener])
+
+
+def main(kind: str, path: Path) -> None:
+    serve(kind, {"sqlite": sqlite_writer, "log": log_writer}[kind](path))
 
 
 if __name__ == "__main__":

@@ -29,10 +29,10 @@ TOKEN = "benchmark"
 
 
 @contextlib.contextmanager
-def serving(*command: str) -> Iterator[str]:
+def serving(*command: str, python: Path | str = sys.executable) -> Iterator[str]:
     """Run a Python command that prints its address in its first line; gives the address, and ends it by Ctrl-C."""
     process = subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.PIPE, text=True, env=_environment(), start_new_session=True
+        [str(python), *command], stdout=subprocess.PIPE, text=True, env=_environment(), start_new_session=True
     )
     assert process.stdout is not None
     try:
@@ -52,9 +52,9 @@ def serving(*command: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def tollkeeper_serving(file: Path) -> Iterator[tuple[str, str]]:
-    """Run ``tollkeeper serve`` on a store; gives its address and an admin's token, which ends with the block."""
-    store = f"sqlite:///{file}"
+def tollkeeper_serving(place: Path | str) -> Iterator[tuple[str, str]]:
+    """Run ``tollkeeper serve`` on a file or a URL; gives its address and an admin's token, which ends with it."""
+    store = place if isinstance(place, str) else f"sqlite:///{place}"
     service = open_service(Settings(store=store))
     try:
         service.catalog.revoke_token(TOKEN)  # of a run that was cut short

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from benchmarks.capture import VARIANTS, Round, check
 from benchmarks.capture_app import ENVIRON, Watched, call, make_app
 from benchmarks.capture_ours import OURS
 from benchmarks.capture_peers import PEERS
+from benchmarks.capture_served import measure_served
 from benchmarks.capture_worker import measure, paced_block
 from benchmarks.environments import REQUIREMENTS, PeerMissingError
 
@@ -22,7 +24,17 @@ MILLISECOND = 1_000_000
 
 
 def round_of(recorded: int | None) -> Round:
-    return Round(added=1.0, added_cpu=1.0, bare_p50=1.0, bare_p99=1.0, p99=1.0, requests=10, recorded=recorded)
+    return Round(
+        added=1.0,
+        added_cpu=1.0,
+        bare_p50=1.0,
+        bare_p99=1.0,
+        p99=1.0,
+        requests=10,
+        recorded=recorded,
+        served=1.0,
+        served_bare=1.0,
+    )
 
 
 def slow_app(first: float, others: float) -> Flask:
@@ -42,7 +54,7 @@ def test_every_variant_is_named_and_can_be_run() -> None:
     assert set(VARIANTS) == set(OURS) | set(PEERS)
     assert {key for key, variant in VARIANTS.items() if variant.environment} == set(PEERS)
     wanted = {f"{variant.environment}.txt" for variant in VARIANTS.values() if variant.environment}
-    assert {path.name for path in REQUIREMENTS.iterdir()} == wanted
+    assert {path.name for path in REQUIREMENTS.iterdir()} == wanted | {"flask_limiter.txt"}
 
 
 def test_every_requirement_is_pinned() -> None:
@@ -107,3 +119,19 @@ def test_a_paced_request_waits_for_the_one_that_is_late() -> None:
     assert taken[-1] < taken[0], "each one waits a little less"
     late = paced_block(slow_app(0, 0), 3, 50 * MILLISECOND)
     assert min(late) < 40 * MILLISECOND, "it does not wait when nothing is late"
+
+
+def test_in_a_server_the_slower_app_costs_what_it_takes_longer() -> None:
+    settled = []
+    figures = measure_served(make_app(), slow_app(0.002, 0.002), lambda: settled.append(1), 20, 2)
+    assert 1_900 < figures["served"] < 10_000
+    assert figures["served_bare"] < 2_000
+    assert figures["requests"] == 2 * 20
+    assert len(settled) == 2
+
+
+def test_in_a_server_an_app_that_fails_is_not_measured() -> None:
+    app = make_app()
+    app.view_functions.clear()
+    with pytest.raises(subprocess.CalledProcessError):
+        measure_served(make_app(), app, lambda: None, 5, 1)

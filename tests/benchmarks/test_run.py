@@ -25,7 +25,8 @@ def run(tmp_path: Path, *arguments: str, search: str | None = None) -> subproces
 def test_quick_capture_measures_ours_and_says_which_peers_are_missing(tmp_path: Path) -> None:
     done = run(tmp_path, "--quick", "--only", "capture")
     assert done.returncode == 0, done.stderr
-    assert "Added p50: Tollkeeper, metadata, SQLite" in done.stdout
+    assert "Added p50 in a server: Tollkeeper, metadata, SQLite" in done.stdout
+    assert "Added p50 in a loop: Tollkeeper, metadata, SQLite" in done.stdout
     assert "p99 back to back: Tollkeeper, metadata, SQLite" in done.stdout
     assert "p99 at half load: Tollkeeper, metadata, SQLite" in done.stdout
     assert "not recorded" not in done.stdout
@@ -56,8 +57,17 @@ def test_quick_ingest_stores_all_that_it_acknowledges(tmp_path: Path) -> None:
     assert "Roll-ups behind at most" in done.stdout
 
 
-def test_without_wrk_the_rows_say_how_to_get_it(tmp_path: Path) -> None:
-    done = run(tmp_path, "--quick", "--only", "ingest", search=str(tmp_path))
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk (apt-get install wrk)")
+def test_quick_gate_counts_all_that_it_admits(tmp_path: Path) -> None:
+    done = run(tmp_path, "--quick", "--only", "gate")
+    assert done.returncode == 0, done.stderr
+    assert "Decisions/s, one key, 64 connections" in done.stdout
+    assert "not run: not installed yet" in done.stdout
+
+
+@pytest.mark.parametrize("part", ["ingest", "gate"])
+def test_without_wrk_the_rows_say_how_to_get_it(part: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "--quick", "--only", part, search=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("apt-get install wrk") == 2
 
@@ -67,6 +77,14 @@ def test_quick_queries_agree_with_plain_sql(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "percentiles by route over 60 days" in done.stdout
     assert "the Overview page, 60 days, over HTTP" in done.stdout
+
+
+def test_quick_invoices_are_billed_and_proved(tmp_path: Path) -> None:
+    done = run(tmp_path, "--quick", "--only", "invoices", "--events", "3000")
+    assert done.returncode == 0, done.stderr
+    assert "Time an event: the invoice run, 3,000 events of 60 customers" in done.stdout
+    assert "60 invoices finalized" in done.stdout
+    assert "Memory at most: the proof of the month, 3,000 events of 60 customers" in done.stdout
 
 
 def test_quick_figures_are_never_written_down(tmp_path: Path) -> None:

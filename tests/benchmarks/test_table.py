@@ -73,7 +73,7 @@ def test_a_page_without_markers_is_refused(tmp_path: Path) -> None:
 
 def test_the_page_in_the_repository_has_a_table_for_every_part() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    for name in ("capture", "memory", "ingest", "queries"):
+    for name in ("capture", "memory", "ingest", "gate", "queries"):
         table = text.partition(f"<!-- {name}: start -->\n")[2].partition(f"\n<!-- {name}: end -->")[0]
         assert table.startswith("| What | Figure |"), name
         assert table.count("\n") > 3, name

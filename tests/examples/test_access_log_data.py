@@ -7,9 +7,14 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import mean
+from typing import TYPE_CHECKING
 
 from tollkeeper.events.access_log import AccessLog
 from tollkeeper.events.codec import encode_batch
+from tollkeeper.events.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MAKER = runpy.run_path(str(EXAMPLES / "make_access_log.py"))
@@ -61,9 +66,23 @@ def test_a_log_that_ends_now_lies_within_the_last_thirty_days() -> None:
 def test_the_log_the_shop_and_its_traffic_have_the_same_customers() -> None:
     shop = runpy.run_path(str(EXAMPLES / "shop" / "app.py"))
     traffic = runpy.run_path(str(EXAMPLES / "traffic.py"))
-    assert {who["key"] for who in shop["CONSUMERS"].values()} == set(MAKER["CUSTOMERS"]) == set(traffic["CUSTOMERS"])
-    assert set(shop["CONSUMERS"]) == set(traffic["KEYS"])
-    assert len(MAKER["CUSTOMERS"]) == 20
+    seller = runpy.run_path(str(EXAMPLES / "sell.py"))
+    names = set(MAKER["CUSTOMERS"])
+    assert names == set(traffic["CUSTOMERS"])
+    keys = {f"shop-key-of-{name}": fingerprint(f"shop-key-of-{name}") for name in names}
+    assert {key: who["key"] for key, who in shop["CONSUMERS"].items()} == keys
+    assert set(traffic["KEYS"]) == set(keys)
+    assert {name.split()[0].lower() for sold in seller["CUSTOMERS"].values() for name in sold} < names
+    assert len(names) == 20
+
+
+def test_a_log_can_tell_customers_by_their_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    log = tmp_path / "access.log.gz"
+    monkeypatch.setattr("sys.argv", ["make_access_log.py", str(log), "--requests", "200", "--keys"])
+    MAKER["main"]()
+    users = {line.split()[2] for line in gzip.decompress(log.read_bytes()).decode().splitlines()}
+    assert "-" in users
+    assert users - {"-"} <= {fingerprint(f"shop-key-of-{name}") for name in MAKER["CUSTOMERS"]}
 
 
 def test_the_log_and_the_shop_have_the_same_routes() -> None:

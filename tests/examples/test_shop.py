@@ -8,6 +8,7 @@ import pytest
 
 from tollkeeper.events.codec import encode_batch
 from tollkeeper.events.event import Consumer
+from tollkeeper.events.fingerprint import fingerprint
 from tollkeeper.sinks.memory import MemorySink
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 SHOP = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "shop" / "app.py"))
 CARD = "4242424242424242"
+KEY = "shop-key-of-alpine"
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-def call(client: FlaskClient, method: str, path: str, body: Any = None, key: str = "shop-key-alpine") -> TestResponse:
+def call(client: FlaskClient, method: str, path: str, body: Any = None, key: str = KEY) -> TestResponse:
     return client.open(path, method=method, json=body, headers={"X-API-Key": key}, buffered=True)
 
 
@@ -57,17 +59,17 @@ def test_an_order_goes_from_the_cart_to_the_payment(client: FlaskClient) -> None
     ("asked", "body", "key", "status"),
     [
         ("GET /health", None, "", 200),
-        ("GET /v1/products?page=2&kind=lamp", None, "shop-key-nimbus", 200),
-        ("GET /v1/products/7", None, "shop-key-nimbus", 200),
+        ("GET /v1/products?page=2&kind=lamp", None, "shop-key-of-nimbus", 200),
+        ("GET /v1/products/7", None, "shop-key-of-nimbus", 200),
         ("GET /v1/products/7", None, "stolen", 401),
-        ("GET /v1/products/121", None, "shop-key-nimbus", 404),
-        ("GET /v1/search?q=lamp", None, "shop-key-nimbus", 200),
-        ("GET /v1/search", None, "shop-key-nimbus", 400),
-        ("GET /v1/reports/sales", None, "shop-key-nimbus", 403),
-        ("GET /v1/reports/sales", None, "shop-key-office", 200),
-        ("POST /v1/carts/none/items", {"product": 1}, "shop-key-orchard", 404),
-        ("POST /v1/orders", {"cart": "none"}, "shop-key-orchard", 422),
-        ("POST /v1/orders/1/payment", {}, "shop-key-orchard", 404),
+        ("GET /v1/products/121", None, "shop-key-of-nimbus", 404),
+        ("GET /v1/search?q=lamp", None, "shop-key-of-nimbus", 200),
+        ("GET /v1/search", None, "shop-key-of-nimbus", 400),
+        ("GET /v1/reports/sales", None, "shop-key-of-nimbus", 403),
+        ("GET /v1/reports/sales", None, "shop-key-of-office", 200),
+        ("POST /v1/carts/none/items", {"product": 1}, "shop-key-of-orchard", 404),
+        ("POST /v1/orders", {"cart": "none"}, "shop-key-of-orchard", 422),
+        ("POST /v1/orders/1/payment", {}, "shop-key-of-orchard", 404),
     ],
 )
 def test_it_answers_as_shops_do(client: FlaskClient, asked: str, body: Any, key: str, status: int) -> None:
@@ -87,7 +89,7 @@ def test_tollkeeper_sees_all_of_it_but_the_secrets(app: Flask, client: FlaskClie
     assert {200, 500} == set(statuses)
     assert {event.exception is None for event in payments if event.status_code == 500} == {False}
     assert {event.consumer for event in payments} == {
-        Consumer("alpine", label="Alpine Outfitters", email="dev@alpine.example", group="gold")
+        Consumer(fingerprint(KEY), label="Alpine Outfitters", email="dev@alpine.example", group="gold")
     }
     assert CARD.encode() not in encode_batch(sink.events)
     assert b"shop-key" not in encode_batch(sink.events)

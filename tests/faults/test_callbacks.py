@@ -38,7 +38,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What the log takes for the time; ``now`` may be moved."""
     made = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr("tollkeeper.capture.log.time", SimpleNamespace(monotonic=lambda: made.now))
+    monkeypatch.setattr("tollkeeper.log.time", SimpleNamespace(monotonic=lambda: made.now))
     return made
 
 

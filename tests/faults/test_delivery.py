@@ -24,11 +24,11 @@ from support.line import Call, Line
 from support.requirements import require
 from support.served import Served
 from tollkeeper.api.app import create_app
-from tollkeeper.capture.log import QuietLog
 from tollkeeper.capture.queue import Queue, QueueLimits, Stats
 from tollkeeper.errors import SinkError
 from tollkeeper.events.event import UsageEvent
 from tollkeeper.events.ids import new_id
+from tollkeeper.log import QuietLog
 from tollkeeper.service.bootstrap import open_service
 from tollkeeper.service.reconcile import reconcile
 from tollkeeper.settings import Settings
@@ -93,13 +93,15 @@ def balanced(stats: Stats) -> bool:
 
 
 @contextmanager
-def queue(sink: Any, build: Callable[[Any], Any] = lambda item: item, **limits: Any) -> Iterator[Queue[Any]]:
+def queue(
+    sink: Any, build: Callable[[Any], Any] = lambda item: item, *, patience: float = 10, **limits: Any
+) -> Iterator[Queue[Any]]:
     given = {"flush_seconds": 0.02, "backoff_seconds": 0.02, "batch_events": 50} | limits
     made: Queue[Any] = Queue(build, sink.send, sink.close, QueueLimits(**given), QuietLog())
     try:
         yield made
     finally:
-        made.close(10)
+        made.close(patience)
         assert balanced(made.stats())
         assert made.stats().queued == 0
 
@@ -189,8 +191,8 @@ def test_a_collector_that_fails_gets_each_event_once_when_it_is_well_again(
         stats = q.stats()
         assert stats.dropped == {}
         assert line.faults == []
-        # What drips arrives in the end; and a kept connection that is found dead is tried once more.
-        failures = len([fault for fault in FAULTS[name] if fault is not drip])
+        # A kept connection that is found dead is tried once more.
+        failures = len(FAULTS[name])
         assert failures / 2 <= stats.retries <= failures
         assert stats.errors.get("sink", 0) == stats.retries
     stored, _ = service.books(name)
@@ -239,11 +241,11 @@ def test_a_redirect_is_not_followed_with_the_token(line: Line, status: int, capl
     elsewhere = Line()
     line.rule = lambda call: not answer(status, Location=f"{elsewhere.url}/v1/events")(call)
     try:
-        with queue(CollectorSink(line.url, token="secret")) as q:
+        with queue(CollectorSink(line.url, token="secret"), patience=0.2) as q:
             for _ in range(60):
                 q.put(event("moved"), 1)
-            q.flush(10)
-            assert q.stats().dropped == {"sink": 60}
+            wait_for(lambda: q.stats().retries)
+            assert (q.stats().queued, q.stats().dropped) == (60, {})  # until somebody sets the right address
         assert elsewhere.times == []
         assert elsewhere.url in caplog.text  # where to is what the operator has to know
         assert "secret" not in caplog.text
@@ -293,7 +295,7 @@ def test_a_collector_that_is_killed_under_load_and_comes_back_has_each_answer_on
     try:
         with (
             hosted(tmp_path, "gunicorn", "-w", "2", "-k", "gevent", "--preload", workers=2, more=more) as host,
-            Load(host.port, pause=0.01) as load,
+            Load(host.port, pause=0.03) as load,  # in its time without a collector, fewer calls than a queue holds
         ):
             load.wait_for(100)
             service.kill()
@@ -303,6 +305,7 @@ def test_a_collector_that_is_killed_under_load_and_comes_back_has_each_answer_on
             load.wait_for(100)
             host.stop()
             assert "lost" not in host.log
+            assert "drops" not in host.log
         load.check(Counter(str(path) for (path,) in rows(tmp_path / "store.db", "SELECT path FROM event")))
         opened = open_service(Settings(store=store))
         assert reconcile(opened.events).problems == []
@@ -394,7 +397,7 @@ def test_each_kind_of_trouble_is_counted_and_told_once_a_minute(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr("tollkeeper.capture.log.time", type("Clock", (), {"monotonic": lambda: now[0]}))
+    monkeypatch.setattr("tollkeeper.log.time", type("Clock", (), {"monotonic": lambda: now[0]}))
     log = QuietLog()
     with caplog.at_level(logging.WARNING, "tollkeeper"):
         for _ in range(3):

@@ -144,7 +144,8 @@ def test_a_fork_that_calls_no_hooks_is_noticed(tmp_path: Path) -> None:
     run_script(
         tmp_path,
         """
-        import ctypes, os, time
+        import ctypes, os, sys, time, types
+        sys.modules["uwsgi"] = types.ModuleType("uwsgi")  # as its servers find it
         from plain import app, ask, all_well, child_asks
         fork = ctypes.PyDLL(None).fork  # like uWSGI's: from C, past the hooks of Python
         children = []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import random
 import signal
@@ -15,20 +13,20 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from support.served import environment
 from support.spooled import Taker, drain, events, wait_for
-from tollkeeper.capture.log import QuietLog
 from tollkeeper.capture.queue import QueueLimits
 from tollkeeper.capture.spool.forwarder import Forwarder
 from tollkeeper.capture.spool.spool import Spool
 from tollkeeper.errors import SinkError
+from tollkeeper.log import QuietLog
 from tollkeeper.sinks.collector import CollectorSink
 from tollkeeper.sinks.sqlite import SQLiteSink
+from tollkeeper.testing import FakeCollector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +39,7 @@ import os, random, sys, threading, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # that forks and threads may not mix is the point
 from tollkeeper.capture import spool as spools
 from tollkeeper.capture.spool.forwarder import Forwarder
-from tollkeeper.capture.log import QuietLog
+from tollkeeper.log import QuietLog
 from tollkeeper.capture.queue import QueueLimits
 from tollkeeper.capture.spool.spool import Spool
 from tollkeeper.errors import SinkError
@@ -296,105 +294,42 @@ def test_what_waits_when_the_interpreter_ends_is_the_next_ones(tmp_path: Path) -
     assert sorted(drain(Spool(tmp_path / "spool")), key=int) == [str(number) for number in range(300)]
 
 
-class Collector:
-    """A collector on a real socket that is, by ``mood``, up, slow, hanging, or answering something else."""
-
-    def __init__(self) -> None:
-        self.mood: tuple[str, Any] = ("up", None)
-        self.acknowledged: list[str] = []
-        self.hanging = threading.Event()
-        self.answers: Counter[str] = Counter()
-        self._server: ThreadingHTTPServer | None = None
-        self.port = 0
-
-    def start(self) -> None:
-        collector = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                collector.answer(self)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def stop(self) -> None:
-        self.hanging.set()
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
-
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        received = json.loads(gzip.decompress(handler.rfile.read(int(handler.headers["Content-Length"]))))
-        kind, detail = self.mood
-        self.answers[kind] += 1
-        status, headers, body = 200, {}, b""
-        if kind == "hangs":
-            self.hanging.wait(20)
-            handler.close_connection = True
-            return
-        if kind == "status":
-            status, headers = detail, {"Retry-After": "1"}
-        elif kind == "garbage":
-            body = b"<html>not a receipt</html>"
-        else:
-            time.sleep(detail or 0)
-            self.acknowledged += [event["id"] for event in received]
-            count = len(received)
-            body = json.dumps({"received": count, "stored": count, "duplicate": 0, "rejected": 0}).encode()
-        handler.send_response(status)
-        for name, value in ({"Content-Length": str(len(body))} | headers).items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(body)
-
-
-def was_asked(collector: Collector, before: int) -> bool:
-    return collector.answers[collector.mood[0]] > before
+def took_more(collector: FakeCollector, before: int) -> bool:
+    return len(collector.events) > before
 
 
 @pytest.mark.timeout(120)
 def test_a_collector_that_is_down_hangs_or_talks_nonsense_costs_nothing(tmp_path: Path) -> None:
-    collector = Collector()
-    collector.start()
-    sink = CollectorSink(f"http://127.0.0.1:{collector.port}", timeout=0.5)
-    f = forwarder(tmp_path / "spool", sink)
-    ending = threading.Event()
-    sent = [0]
+    with FakeCollector() as collector:
+        sink = CollectorSink(collector.url, timeout=0.5)
+        f = forwarder(tmp_path / "spool", sink)
+        ending = threading.Event()
+        sent = [0]
 
-    def load() -> None:
-        while not ending.wait(0.01):
-            f.send(events(*range(sent[0], sent[0] + 10)))
-            sent[0] += 10
+        def load() -> None:
+            while not ending.wait(0.01):
+                f.send(events(*range(sent[0], sent[0] + 10)))
+                sent[0] += 10
 
-    thread = threading.Thread(target=load)
-    thread.start()
-    moods = [("up", None), ("status", 503), ("status", 429), ("garbage", None), ("slow", 0.1), ("hangs", None)]
-    try:
-        for collector.mood in moods:
-            before = collector.answers[collector.mood[0]]
-            wait_for(partial(was_asked, collector, before))
-            time.sleep(0.3)
-        collector.stop()
-        time.sleep(2)  # down, and what comes in goes on
-        assert f.stats().own.spooled > 100
-        collector.mood = ("up", None)
-        collector.start()
-    finally:
-        ending.set()
-        thread.join()
-    assert f.flush(30)
-    f.close()
-    collector.stop()
-    assert collector.acknowledged.count("0") == 1
-    assert Counter(collector.acknowledged) == Counter(str(number) for number in range(sent[0]))
+        thread = threading.Thread(target=load)
+        thread.start()
+        answers: list[Any] = [503, 429, "garbage", "drop", "lose", "hang"]
+        try:
+            for answer in answers:
+                collector.answers += [answer] * 2
+                wait_for(lambda: not collector.answers)
+                wait_for(partial(took_more, collector, len(collector.events)))
+            collector.stop()
+            time.sleep(2)  # down, and what comes in goes on
+            assert f.stats().own.spooled > 100
+            collector.start()
+        finally:
+            ending.set()
+            thread.join()
+        assert f.flush(30)
+        f.close()
+    assert [event.id for event in collector.events] == [str(number) for number in range(sent[0])]
+    assert len(collector.received) > len(collector.events)  # of the answers that were lost
     assert f.stats().own.dropped == {}
     assert f.stats().retries >= 5
     assert list((tmp_path / "spool").iterdir()) == []

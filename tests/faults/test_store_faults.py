@@ -98,7 +98,7 @@ def test_roll_ups_are_made_again_from_the_events(tmp_path: Path) -> None:
     fold_all(opened.events)
     with sqlite3.connect(tmp_path / "store.db") as connection:
         connection.execute("DELETE FROM rollup")
-        connection.execute("UPDATE watermark SET seq = 0")
+        connection.execute("UPDATE watermark SET folded = 0")
     connection.close()
 
     assert run_cli("usage", "--json", "--store", store).stdout == before

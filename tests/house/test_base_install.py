@@ -34,6 +34,7 @@ import tollkeeper.settings, tollkeeper.errors
 """
 CAPTURE = """
 import sqlite3
+from tollkeeper.capture.lane import Destination
 from tollkeeper.capture.options import CaptureOptions
 from tollkeeper.capture.recorder import Recorder
 from tollkeeper.capture.queue import QueueLimits
@@ -45,7 +46,7 @@ def application(environ, start_response):
     return [b'{"password": "hunter2"}']
 
 sink = sink_from_url("sqlite:///usage.db")
-recorder = Recorder(sink.send, sink.close, CaptureOptions(), QueueLimits())
+recorder = Recorder({"sqlite": Destination(sink)}, CaptureOptions(), QueueLimits())
 observed = WSGIObserver(application, recorder, "app", lambda exchange, environ: None)
 environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/things/1", "wsgi.url_scheme": "http", "HTTP_HOST": "localhost",
     "HTTP_USER_AGENT": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"}

@@ -39,8 +39,14 @@ VIOLATIONS = [
     Violation("client-is-light", "flask.py", "import numpy"),
     Violation("server-knows-no-capture", "service/ingest.py", "import tollkeeper.sinks.collector"),
     Violation("server-knows-no-capture", "api/events.py", "import tollkeeper.capture.queue"),
+    Violation("server-knows-no-capture", "leases/desk.py", "import tollkeeper.capture.queue"),
+    Violation("client-layers", "folders/files.py", "import tollkeeper.events.lease"),
+    Violation("client-is-light", "leases/book.py", "import tollkeeper.store.protocols"),
     Violation("pure-domain", "events/codec.py", "import socket"),
     Violation("pure-domain", "metering/usage.py", "import sqlite3"),
+    Violation("pure-domain", "billing/plan.py", "import threading"),
+    Violation("event-stores", "store/sqlite/events.py", "import tollkeeper.store.postgresql.events"),
+    Violation("client-layers", "wsgi.py", "import tollkeeper.compat.flask_api_usage"),
 ]
 
 

@@ -11,11 +11,12 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
+
+from support.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -171,27 +172,16 @@ def get(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
         connection.close()
 
 
-class Load:
+class Load(Threads):
     """Threads that ask for /users/0, /users/1, … until the end of the block; ``answered`` are those that got a 200."""
 
     def __init__(self, port: int, *, threads: int = 4, pause: float = 0.0) -> None:
+        super().__init__(threads)
         self.answered: set[str] = set()
         self.asked: set[str] = set()
         self._port = port
         self._pause = pause
         self._numbers = itertools.count()
-        self._ending = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(threads)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        for thread in self._threads:
-            thread.join(30)
 
     def wait_for(self, count: int) -> None:
         """Wait until so many have been answered since now."""
@@ -200,16 +190,16 @@ class Load:
             assert time.monotonic() < until, f"{len(self.answered)} of {target} answers"
             time.sleep(0.01)
 
-    def _ask(self) -> None:
-        while not self._ending.is_set():
+    def work(self) -> None:
+        while not self.ending.is_set():
             path = f"/users/{next(self._numbers)}"
             self.asked.add(path)
             try:
                 if get(self._port, path)[0] == http.client.OK:
                     self.answered.add(path)
             except (OSError, http.client.HTTPException):  # the server ends or starts
-                self._ending.wait(0.05)
-            self._ending.wait(self._pause)
+                self.ending.wait(0.05)
+            self.ending.wait(self._pause)
 
     def check(self, recorded: Counter[str]) -> None:
         """Assert that each answer was recorded once, and nothing that was not asked for."""

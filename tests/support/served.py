@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["Served", "environment", "run_cli", "served"]
@@ -45,7 +45,17 @@ def run_cli(*arguments: str, check: bool = True, stdin: str | None = None) -> su
 class Served:
     """A running service: ``url`` to reach it; ``folder`` is where it runs, this process's when None."""
 
-    def __init__(self, store: str, port: int = 0, *, workers: int = 1, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: str,
+        port: int = 0,
+        *,
+        workers: int = 1,
+        folder: Path | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
+        self.store, self.workers, self.settings = store, workers, dict(settings or {})
+        chosen = {f"TOLLKEEPER_{name.upper()}": str(value) for name, value in self.settings.items()}
         command = [sys.executable, "-m", "tollkeeper.cli", "serve", "--store", store, "--port", str(port)]
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115  # closed when the process is over
         self._output = ""
@@ -53,7 +63,7 @@ class Served:
             [*command, "--workers", str(workers)],
             stdout=self._printed,
             stderr=subprocess.STDOUT,
-            env=environment() | {"PYTHONUNBUFFERED": "1"},
+            env=environment() | {"PYTHONUNBUFFERED": "1"} | chosen,
             cwd=folder,
         )
         self.url = self._wait()

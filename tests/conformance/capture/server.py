@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.capture.case import OLDEST
 from conformance.capture.doors import COMMANDS
 from support.served import environment
+from support.unwatched import unwatched_environment
 
 if TYPE_CHECKING:
     from conformance.capture.case import Run
@@ -46,7 +47,7 @@ class Server:
             self._process = subprocess.Popen(
                 [python, "-m", *COMMANDS[run.place], APP],
                 cwd=folder,
-                env=environment() | more,
+                env=unwatched_environment(environment()) | more,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -1,0 +1,1 @@
+"""Real servers as children of the tests: started when a test first asks for one, ended with the tests."""
