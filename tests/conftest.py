@@ -1,13 +1,16 @@
-"""What holds for all tests, when coverage watches: a fork is safe, and nothing of what it has seen is lost."""
+"""What holds for all tests: a forked child that hangs says where, and what coverage has seen is not lost by a fork."""
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import threading
 
 from coverage import Coverage
 
 __all__: list[str] = []
+
+A_CHILD_LIVES = 200  # seconds, less than a test may take
 
 watching = Coverage.current()
 collector = None if watching is None else watching._collector  # it has no hooks of its own
@@ -18,6 +21,12 @@ if collector is not None:
     os.register_at_fork(
         before=collector.lock_data, after_in_parent=collector.unlock_data, after_in_child=collector.unlock_data
     )
+
+
+def pytest_configure() -> None:
+    """End a forked child that hangs, with its threads' stacks: its parent waits for it, and so would all tests."""
+    stderr = os.dup(2)  # nothing is captured yet
+    os.register_at_fork(after_in_child=lambda: faulthandler.dump_traceback_later(A_CHILD_LIVES, exit=True, file=stderr))
 
 
 def pytest_sessionfinish() -> None:
