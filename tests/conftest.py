@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import signal
 import threading
 
 from coverage import Coverage
@@ -26,7 +27,14 @@ if collector is not None:
 def pytest_configure() -> None:
     """End a forked child that hangs, with its threads' stacks: its parent waits for it, and so would all tests."""
     stderr = os.dup(2)  # nothing is captured yet
-    os.register_at_fork(after_in_child=lambda: faulthandler.dump_traceback_later(A_CHILD_LIVES, exit=True, file=stderr))
+
+    def bound() -> None:
+        faulthandler.unregister(signal.SIGALRM)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # what pytest-timeout set is the parent's
+        faulthandler.register(signal.SIGALRM, stderr, chain=True)
+        signal.alarm(A_CHILD_LIVES)
+
+    os.register_at_fork(after_in_child=bound)
 
 
 def pytest_sessionfinish() -> None:
