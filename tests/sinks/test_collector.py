@@ -290,6 +290,7 @@ def test_an_answer_that_comes_drop_by_drop_is_given_up_after_the_timeout(head: s
     ended = threading.Event()
 
     def drip() -> None:
+        listener.settimeout(20)
         connection, _ = listener.accept()
         with connection:
             connection.recv(2**16)
@@ -316,6 +317,7 @@ def test_an_answer_that_is_no_http() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:
+            listener.settimeout(20)
             connection, _ = listener.accept()
             with connection:
                 connection.recv(65536)

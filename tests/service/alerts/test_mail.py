@@ -148,6 +148,7 @@ def test_what_the_server_says_decides_on_another_try(answer: str, *, retry: bool
 )
 def test_what_a_server_has_against_us_is_not_about_the_letter(answers: list[str], detail: str) -> None:
     def speak(listener: socket.socket) -> None:
+        listener.settimeout(20)  # who gives up before it connects must not leave us here
         found, _ = listener.accept()
         with closing(found), found.makefile("rwb", buffering=0) as stream:
             for answer in answers:
@@ -173,6 +174,7 @@ def test_a_server_that_is_not_there_or_speaks_otherwise_is_tried_again() -> None
     assert "cannot be reached" in refused(f"smtp://127.0.0.1:{port}").detail
 
     def babble(listener: socket.socket) -> None:
+        listener.settimeout(20)  # who gives up before it connects must not leave us here
         found, _ = listener.accept()
         with closing(found):
             found.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")

@@ -172,6 +172,7 @@ def test_a_receiver_that_drips_is_cut_off(scheme: str) -> None:
     over = threading.Event()
 
     def drip(listener: socket.socket) -> None:
+        listener.settimeout(20)  # who gives up before it connects must not leave us here
         found, _ = listener.accept()
         with closing(found):
             for byte in b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1_000:
