@@ -49,11 +49,12 @@ def test_time_is_in_proportion_to_size(piece: str) -> None:
         assert not all(grows_with_its_square(piece, before) for _ in range(5))
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_hostile_text_costs_not_much_more_than_any_text_that_is_looked_into() -> None:
     size = 8_000
     usual = seconds(("see the value=7 of it: some words, and so on, at 12:30. " * size)[:size])
-    slow = [piece for piece in PIECES if min(seconds((piece * size)[:size]) for _ in range(2)) > 50 * usual]
+    # Again only where it seems slow: most are not, at the first look.
+    slow = [piece for piece in PIECES if all(seconds((piece * size)[:size]) > 50 * usual for _ in range(3))]
     assert slow == []
 
 

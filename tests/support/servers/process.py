@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["ServerProcess", "free_port", "private_folder"]
 
 START_SECONDS = STOP_SECONDS = 30.0
-# What is left when the tests are killed: this waits for the end of a pipe, kills the server, removes its folder.
-REAPER = 'cat >/dev/null; read -r pid <"$0/pid" && kill -9 "$pid" 2>/dev/null; rm -rf "$0"'
+# What is left when the tests are killed: this waits for a line, or the end of the pipe, kills the server, removes its
+# folder. A line, because a child of a fork, which some test has left, may hold the pipe open.
+REAPER = 'read -r _; read -r pid <"$0/pid" && kill -9 "$pid" 2>/dev/null; rm -rf "$0"'
 
 
 def free_port() -> int:
@@ -146,7 +147,7 @@ class ServerProcess:
         if self._process is not None:
             self.thaw()
             self._end(self._quit_signal)  # at once: its data goes with it, and pytest-xdist does not wait for long
-        self._reaper.communicate()
+        self._reaper.communicate(b"\n", STOP_SECONDS)
 
     def _signal_all(self, number: signal.Signals) -> None:
         if self._process is None:
