@@ -147,7 +147,8 @@ class ServerProcess:
         if self._process is not None:
             self.thaw()
             self._end(self._quit_signal)  # at once: its data goes with it, and pytest-xdist does not wait for long
-        self._reaper.communicate(b"\n", STOP_SECONDS)
+        if self._reaper.returncode is None:
+            self._reaper.communicate(b"\n", STOP_SECONDS)
 
     def _signal_all(self, number: signal.Signals) -> None:
         if self._process is None:
