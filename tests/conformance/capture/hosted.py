@@ -8,18 +8,40 @@ import importlib
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+import pytest
+
 from conformance.capture.apps.making import make_app
 from conformance.capture.in_process import call_asgi, call_wsgi
 from conformance.capture.lifespan import Lifespan
+from tollkeeper.capture.recorder import Recorder
 from tollkeeper.sinks.memory import MemorySink
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conformance.capture.case import Case, Run
     from conformance.capture.talk import Talk
 
 __all__ = ["HostedPair"]
 
 SECONDS = 10
+
+
+@contextlib.contextmanager
+def _closing() -> Iterator[None]:
+    """Close what has been recording by the end of the block: its threads would go on, and slow down all later tests."""
+    recorders: list[Recorder] = []
+    make = Recorder.__init__
+
+    def note(recorder: Recorder, *args: Any, **options: Any) -> None:
+        make(recorder, *args, **options)
+        recorders.append(recorder)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recorder, "__init__", note)
+        yield
+    for recorder in recorders:
+        assert recorder.close(SECONDS)
 
 
 class Hosted:
@@ -56,6 +78,7 @@ class HostedPair:
     def __enter__(self) -> Self:
         module = importlib.import_module(f"conformance.capture.apps.{self._run.app.partition(':')[0]}")
         propagate = self._options.get("propagate", False)
+        self._open.enter_context(_closing())
         if hasattr(module, "surroundings"):
             self._open.enter_context(module.surroundings(propagate=propagate))
         self.bare = self._hosted(make_app(self._run.app, None, **self._options))
