@@ -16,7 +16,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 import tollkeeper
-from tollkeeper.capture.wsgi import ENVIRON_KEY
+from tollkeeper.capture.environ import ENVIRON_KEY
 from tollkeeper.errors import ConfigurationError, SinkError
 from tollkeeper.events.event import Consumer, UsageEvent
 from tollkeeper.flask import Tollkeeper
@@ -507,9 +507,9 @@ def test_our_own_faults_are_counted_and_harm_nobody(watch: Watch, monkeypatch: p
 
     expected = answer(make_app(), "/users/1")
     for name in (
-        "tollkeeper.capture.wsgi.note_environ",
-        "tollkeeper.capture.wsgi.keep_answer",
-        "tollkeeper.capture.wsgi.perf_counter",
+        "tollkeeper.capture.wsgi_watch.note_environ",
+        "tollkeeper.capture.wsgi_watch.keep_answer",
+        "tollkeeper.capture.wsgi_watch.perf_counter",
         "tollkeeper.capture.body.BodyStart.feed",
         "tollkeeper.capture.exchange.Exchange.weight",
         "tollkeeper.capture.queue.Queue.put",

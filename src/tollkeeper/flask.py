@@ -17,9 +17,10 @@ from werkzeug.routing import RequestRedirect
 from werkzeug.routing.exceptions import RoutingException
 
 from tollkeeper.capture.asking import ask
+from tollkeeper.capture.environ import ENVIRON_KEY
 from tollkeeper.capture.gate.environ import asked_of
 from tollkeeper.capture.gate.requirement import Requirement, read_requirement
-from tollkeeper.capture.wsgi import ENVIRON_KEY, WSGIObserver
+from tollkeeper.capture.wsgi import WSGIObserver
 from tollkeeper.door import Door
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from werkzeug.test import create_environ
 
 import tollkeeper
 from support.readme import ReadMe
-from tollkeeper.capture import wsgi
+from tollkeeper.capture import wsgi_watch
 from tollkeeper.compat.flask_api_usage import Usage
 from tollkeeper.compat.flask_chest import FlaskChestSQLite, flask_chest
 from tollkeeper.compat.readme_metrics import MetricsApiConfig, ReadMeMetrics
@@ -193,7 +193,7 @@ def test_a_request_that_cannot_be_observed_is_answered(service: ReadMe, monkeypa
     app = Flask("shop")
     app.add_url_rule("/", view_func=lambda: "hello")
     metrics = ReadMeMetrics(MetricsApiConfig("key", lambda _: {"id": "abcdefgh"}), app)
-    monkeypatch.setattr(wsgi, "note_environ", boom)
+    monkeypatch.setattr(wsgi_watch, "note_environ", boom)
     assert app.test_client().get("/", buffered=True).text == "hello"
     assert metrics.stats().dropped == {"error": 1}
     assert metrics.close(5)
@@ -241,7 +241,7 @@ def test_what_is_lost_keeps_no_connection_either(monkeypatch: pytest.MonkeyPatch
     app = Flask("shop")
     app.add_url_rule("/", view_func=lambda: "hello")
     keeper = Tollkeeper(app, sink=MemorySink())
-    monkeypatch.setattr(app.wsgi_app, "_answering", boom)
+    monkeypatch.setattr(app.wsgi_app, "answering", boom)
     monkeypatch.setattr(QuietLog, "tell", lambda *_, **__: None)  # pytest keeps what is logged, and its frames
     connection = answered(app)
     gc.collect()

@@ -48,7 +48,8 @@ def _questions(exchange: Exchange, options: CaptureOptions) -> Iterator[tuple[st
 
 def _settle(exchange: Exchange, name: str, answer: Any) -> None:
     if name == "exclude":
-        exchange.skipped = bool(answer)
+        if answer:
+            exchange.skip()
     elif name == "consumer":
         exchange.consumer = as_consumer(answer)
     elif answer is not None:

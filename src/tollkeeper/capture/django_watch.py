@@ -11,10 +11,9 @@ from urllib.parse import unquote_to_bytes
 from tollkeeper.capture.body import BodyStart, RequestTee, tee_request
 from tollkeeper.capture.content import is_kept
 from tollkeeper.capture.current import exchange_in_hand
-from tollkeeper.capture.environ import note_environ, note_headers, read_environ
+from tollkeeper.capture.environ import ENVIRON_KEY, note_environ, note_headers, read_environ
 from tollkeeper.capture.exchange import Exchange
 from tollkeeper.capture.multipart import MultipartSummary
-from tollkeeper.capture.wsgi import ENVIRON_KEY as EXCHANGE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -56,7 +55,7 @@ class Watch(Exchange):
             note_environ(meta),
             _read,
             recorder.log,
-            getattr(request, "scope", meta).get(EXCHANGE_KEY),
+            getattr(request, "scope", meta).get(ENVIRON_KEY),
         )
         watch.path = request.path
         watch.scheme = request.scheme
@@ -71,7 +70,7 @@ class Watch(Exchange):
     def _read_along(self, request: Any, meta: dict[str, Any]) -> None:
         recorder = self._recorder
         if recorder.keeps_details and recorder.is_sampled():
-            self.detailed = True
+            self.detailed, self.plain = True, False
             self.request_headers = note_headers(meta)
             kind = meta.get("CONTENT_TYPE") or ""
             if recorder.options.level == "bodies" and is_kept(kind, recorder.options.content_types):

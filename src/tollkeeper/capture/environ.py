@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from tollkeeper.capture.exchange import Exchange
 
-__all__ = ["note_environ", "note_headers", "read_environ"]
+__all__ = ["ENVIRON_KEY", "note_environ", "note_headers", "read_environ"]
+
+ENVIRON_KEY = "tollkeeper.exchange"
+"""Where the exchange of a request stands in its environ."""
 
 NAMES = (
     "HTTP_HOST",

@@ -66,10 +66,17 @@ class Exchange:
     ``status`` is a number or a status line. ``route`` is a template (``/users/{id}``) below the mount, or None when
     nothing matched. ``identified`` says that the host decided who called, so that no default applies. ``outer`` is the
     exchange of the app that this one is mounted in. ``note`` is whatever else its door needs to make more of it than an
-    event, ``gated`` what the gate has counted of it already. Once ``finished``, nothing changes it any more.
+    event, ``gated`` what the gate has counted of it already. It is ``plain`` while it has nothing but what all requests
+    have: no headers, body, variables or failure, and is not left out. Once ``finished``, nothing changes it any more.
     """
 
     # Most requests have none of these: what stands here costs them nothing.
+    detailed = False
+    skipped = False
+    finished = False
+    failure: Failure | None = None
+    variables: dict[str, Any] | None = None
+    response_headers: Sequence[tuple[Any, Any]] = ()
     request_headers: Any = ()
     request_body: bytes | list[dict[str, object]] | None = None
     request_size: int | None = None
@@ -102,13 +109,10 @@ class Exchange:
         self.log = log
         self.outer = outer
         # These are read of every request, and are found faster here.
+        self.plain = True
         self.first_byte: float | None = None
-        self.detailed = self.skipped = self.finished = False
         self.status: int | str = 500  # what a server answers when the app raises before it has said anything
-        self.response_headers: Sequence[tuple[Any, Any]] = ()
         self.response_size: int | None = None
-        self.failure: Failure | None = None
-        self.variables: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.source!r}>"  # what it holds is for no log of the host
@@ -123,6 +127,7 @@ class Exchange:
     def skip(self) -> None:
         """Leave this request out: it is counted in ``stats().excluded`` and nowhere else."""
         self.skipped = True
+        self.plain = False
 
     def set_consumer(self, consumer: object) -> None:
         """Say who called, instead of ``identify``; takes what ``identify`` may return, else raises TypeError."""
@@ -145,6 +150,7 @@ class Exchange:
         """Add variables to the event; what JSON cannot say is told by its ``repr``."""
         if self.variables is None:
             self.variables = {}
+            self.plain = False
         for name, value in variables.items():
             self.variables[name] = value if isinstance(value, str | int | float | None) else _snapshot(value)
 
@@ -152,6 +158,7 @@ class Exchange:
         """Note the exception that the request ends with; the first one counts."""
         if self.failure is None:
             self.failure = note_failure(error)
+            self.plain = False
 
     def weight(self) -> int:
         """Bytes that it holds in memory, about: what a queue that is bounded in bytes counts."""
@@ -159,6 +166,8 @@ class Exchange:
         weight = FIXED_WEIGHT + (len(noted) if type(noted) is str else _length(noted))
         for _, value in self.response_headers:
             weight += 100 + len(value)
+        if self.plain:
+            return weight
         if self.detailed:
             headers = self.request_headers
             weight += len(headers) if type(headers) is str else sum([100 + len(value) for _, value in headers])

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tollkeeper.capture.queue import Queue, QueueLimits, Stats
+from tollkeeper.capture.late import LateQueue
 from tollkeeper.capture.spool.forwarder import Forwarder
 from tollkeeper.capture.spool.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tollkeeper.capture.queue import Queue, QueueLimits, Stats
     from tollkeeper.events.event import UsageEvent
     from tollkeeper.log import QuietLog
 
@@ -75,7 +76,7 @@ class Lane(Generic[Item]):
             self._forwarder = Forwarder(to.spool, send, close_sink, limits, log)
             send, close_sink = self._forwarder.send, self._forwarder.close
             limits = replace(limits, flush_seconds=min(limits.flush_seconds, limits.spool_seconds))
-        self.queue = Queue(build, send, close_sink, limits, log, together=together)
+        self.queue = LateQueue(build, send, close_sink, limits, log, together=together)
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until what was put so far has left; False when some of it still waits."""

@@ -52,12 +52,14 @@ class Recorder:
         self._limits = limits
         self._lanes: dict[str, Lane[Any]] = {}
         self._put: Callable[[Exchange, int], None] = self._put_in_each
+        self._hand: Callable[[Exchange], None] = self._weigh_and_put
         self._queues: list[Queue[Any]] = []
         if len(sinks) == 1:
             self._lanes = {
                 name: Lane(to, self.build, limits, self.log, together=self._queues) for name, to in sinks.items()
             }
-            (self._put,) = [queue.put for queue in self._queues]
+            (lane,) = self._lanes.values()
+            self._put, self._hand = lane.queue.put, lane.queue.hand
         else:
             build = partial(Shared[Any].event, build=self.build)
             limits = divided(limits, len(sinks))
@@ -75,7 +77,9 @@ class Recorder:
         """Hand over a finished exchange; the door does not touch it any more."""
         try:
             exchange.finished = True
-            if exchange.skipped:
+            if exchange.plain:
+                self._hand(exchange)
+            elif exchange.skipped:
                 for queue in self._queues:
                     queue.exclude()
             else:
@@ -115,6 +119,9 @@ class Recorder:
             (alone,) = sinks.values()
             return replace(alone, sinks=sinks)
         return add_up(sinks, self.log.counts())
+
+    def _weigh_and_put(self, exchange: Exchange) -> None:
+        self._put(exchange, exchange.weight())
 
     def _put_in_each(self, exchange: Exchange, size: int) -> None:
         shared = Shared(exchange)

@@ -56,7 +56,7 @@ class ScopeExchange(Exchange):
         pairs = header_pairs(scope["headers"])
         headers = pairs if detailed else [pair for pair in pairs if pair[0] in TOLD]
         exchange = cls(source, noted, read_scope, log, outer)
-        exchange.detailed = detailed
+        exchange.detailed, exchange.plain = detailed, not detailed
         exchange.request_headers = headers
         return exchange
 

@@ -8,7 +8,7 @@ from wsgiref.util import FileWrapper
 import flask
 import pytest
 
-from tollkeeper.capture.wsgi import ENVIRON_KEY
+from tollkeeper.capture.environ import ENVIRON_KEY
 from tollkeeper.compat.flask_api_usage import Usage
 from tollkeeper.compat.flask_api_usage.read_on import ReadOn
 from tollkeeper.compat.flask_api_usage.storage import storage

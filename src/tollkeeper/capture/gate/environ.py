@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tollkeeper.capture.environ import ENVIRON_KEY
 from tollkeeper.capture.gate.guard import Asked
 from tollkeeper.capture.request import RequestView
-from tollkeeper.capture.wsgi import ENVIRON_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tollkeeper.capture.wsgi import ENVIRON_KEY
+from tollkeeper.capture.environ import ENVIRON_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

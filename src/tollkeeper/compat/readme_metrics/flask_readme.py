@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, cast
 import flask
 from flask.signals import got_request_exception
 
-from tollkeeper.capture.wsgi import Watch, WSGIObserver
+from tollkeeper.capture.wsgi import WSGIObserver
+from tollkeeper.capture.wsgi_watch import Watch
 from tollkeeper.compat.readme_metrics.note import Note, new_log_id, read_caller
 from tollkeeper.compat.readme_metrics.recorder import LogRecorder
 from tollkeeper.sinks.readme import BASE_URL, ReadMeSink

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tollkeeper.capture.exchange import Exchange
-    from tollkeeper.capture.wsgi import Watch
+    from tollkeeper.capture.wsgi_watch import Watch
     from tollkeeper.compat.readme_metrics.config import MetricsApiConfig
     from tollkeeper.compat.readme_metrics.note import Note
     from tollkeeper.sinks.readme import ReadMeSink
@@ -75,7 +75,7 @@ class LogRecorder:
             note: Note | None = watch.note
             if note is None or note.answer is None or watch.skipped or type(result) not in AT_HAND:
                 return False
-            watch.call = None  # the observer hands it over no more
+            watch.environ = None  # the observer hands it over no more
             watch.finished = True
             watch.let_go()
             watch.keep_bodies()
