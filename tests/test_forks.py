@@ -2,14 +2,11 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
 
 import pytest
 
+from support.children import in_child
 from tollkeeper.forks import ForkLock
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork"),
@@ -31,17 +28,6 @@ class Guarded:
         self.told.append("after")
 
 
-def in_a_child(check: Callable[[], bool]) -> bool:
-    child = os.fork()
-    if not child:
-        good = False
-        try:
-            good = check()
-        finally:
-            os._exit(not good)
-    return os.waitpid(child, 0)[1] == 0
-
-
 def taken(guarded: Guarded) -> bool:
     with guarded.lock:
         return True
@@ -49,7 +35,7 @@ def taken(guarded: Guarded) -> bool:
 
 def test_parent_and_child_can_take_it_after_a_fork() -> None:
     guarded = Guarded()
-    assert in_a_child(lambda: taken(guarded) and guarded.told == ["before", "after"])
+    assert in_child(lambda: taken(guarded) and guarded.told == ["before", "after"]) == 0
     assert taken(guarded)
     assert guarded.told == ["before"]
 
@@ -67,7 +53,7 @@ def test_a_fork_waits_for_who_holds_it() -> None:
     thread = threading.Thread(target=work)
     thread.start()
     inside.wait(10)
-    assert in_a_child(lambda: taken(guarded) and guarded.told == ["worked", "before", "after"])
+    assert in_child(lambda: taken(guarded) and guarded.told == ["worked", "before", "after"]) == 0
     thread.join(10)
 
 
@@ -84,7 +70,7 @@ def test_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     thread = threading.Thread(target=work)
     thread.start()
     inside.wait(10)
-    assert in_a_child(lambda: taken(guarded) and guarded.told == ["after"])
+    assert in_child(lambda: taken(guarded) and guarded.told == ["after"]) == 0
     go_on.set()
     thread.join(10)
     assert taken(guarded)

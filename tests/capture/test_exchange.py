@@ -63,6 +63,21 @@ def test_plain_or_not_it_is_counted_as_what_it_is(step: Callable[[Exchange], Non
     keeper.close()
 
 
+def test_a_watch_is_made_as_every_exchange_is() -> None:
+    seen: list[Exchange] = []
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        seen.append(environ[ENVIRON_KEY])
+        start_response("200 OK", [])
+        return []
+
+    keeper = Tollkeeper(app, sink=MemorySink(), capture="metadata")
+    keeper({"REQUEST_METHOD": "GET"}, lambda *_: lambda _: None)
+    other = Exchange("shop", note_environ({"REQUEST_METHOD": "GET"}), read_environ, QuietLog(), None)
+    assert vars(other).keys() <= vars(seen[0]).keys()
+    keeper.close()
+
+
 def test_what_weighs_more_weighs_more() -> None:
     def weight(step: Callable[[Exchange], None]) -> int:
         exchange = Exchange("shop", note_environ({"REQUEST_METHOD": "GET"}), read_environ, QuietLog(), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from contextlib import contextmanager
@@ -11,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.children import in_child
 from tollkeeper.capture.late import AT_ONCE, LateQueue
 from tollkeeper.capture.queue import QueueLimits
 from tollkeeper.events.event import UsageEvent
 from tollkeeper.log import QuietLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 
 class Weighed(int):
@@ -171,17 +171,6 @@ def test_when_the_thread_was_ended_the_next_starts_another(sink: Collected, monk
     assert q.close(20)
 
 
-def in_a_child(work: Callable[[], bool]) -> int:
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            code = 0 if work() else 1
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_what_waits_to_be_weighed_at_a_fork_is_the_parents(sink: Collected) -> None:
     with queue(sink, flush_seconds=60) as q:
@@ -193,7 +182,7 @@ def test_what_waits_to_be_weighed_at_a_fork_is_the_parents(sink: Collected) -> N
             q.hand(Weighed(9))
             return empty and q.flush(20) and sink.numbers == [9]
 
-        assert in_a_child(work) == 0
+        assert in_child(work) == 0
         assert q.flush(20)
         assert sink.numbers == list(range(5))
 

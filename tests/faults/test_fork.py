@@ -6,13 +6,13 @@ Nor do those that SQLite has within a process: what another thread holds at the 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support.children import in_child
 from support.served import run_cli
 from tollkeeper.errors import StoreError
 from tollkeeper.events.codec import DecodedBatch
@@ -37,18 +37,6 @@ def append(service: Service, count: int) -> int:
     return service.events.append([("fork", DecodedBatch(count, events, []))])[0].stored
 
 
-def forked(work: Callable[[Service], bool], service: Service) -> int:
-    """Run ``work(service)`` in a child, and give its exit code."""
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            code = 0 if work(service) else 1
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 @pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_writes_for_itself_and_nothing_is_lost_when_the_file_is_opened_elsewhere(tmp_path: Path) -> None:
@@ -64,7 +52,7 @@ def test_a_child_writes_for_itself_and_nothing_is_lost_when_the_file_is_opened_e
         run_cli("usage", "--store", store)
         return append(inherited, 10) == 10
 
-    assert forked(work, service) == 0
+    assert in_child(lambda: work(service)) == 0
     assert append(service, 20) == 20
     service.close()
     again = open_service(Settings(store=store))
@@ -104,7 +92,7 @@ def test_forks_under_load_lose_nothing_on_either_side(tmp_path: Path) -> None:
     with kept_busy(load), kept_busy(other.catalog.tokens), kept_busy(service.catalog.tokens):
         for _ in range(30):  # with no gate before the catalogue, one in seven children hung
             time.sleep(0.01)
-            assert forked(lambda inherited: append(inherited, 7) == 7, service) == 0
+            assert in_child(lambda: append(service, 7) == 7) == 0
     (row,) = service.events.ledger(recount=True)
     assert row.present == row.stored == stored[0] + 30 * 7
     assert reconcile(service.events).problems == []
@@ -127,7 +115,7 @@ def test_a_fork_waits_for_who_begins_one_transaction_within_another(
 
     with kept_busy(nested):
         for _ in range(5):
-            assert forked(lambda inherited: append(inherited, 7) == 7, service) == 0
+            assert in_child(lambda: append(service, 7) == 7) == 0
     service.close()
 
 
@@ -159,10 +147,10 @@ def test_a_child_of_a_fork_amid_a_long_transaction_is_refused_and_the_parent_goe
     thread = threading.Thread(target=long)
     thread.start()
     assert reading.wait(60)
-    assert forked(refused, service) == 0
+    assert in_child(lambda: refused(service)) == 0
     assert append(service, 5) == 5
     ending.set()
     thread.join()
-    assert forked(lambda inherited: append(inherited, 7) == 7, service) == 0
+    assert in_child(lambda: append(service, 7) == 7) == 0
     assert reconcile(service.events).problems == []
     service.close()

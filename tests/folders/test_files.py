@@ -11,28 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.children import in_child
 from support.spooled import wait_for
 from tollkeeper.errors import ConfigurationError
 from tollkeeper.folders import files as spool_files
 from tollkeeper.folders.files import Files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-
-
-def in_child(work: Callable[[], bool]) -> int:
-    """Run ``work`` in a child of a fork, and give its exit code."""
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            code = 0 if work() else 1
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def is_open(fd: int) -> bool:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support.children import in_child
 from support.receiver import Receiver
 from support.servers.influxdb import InfluxDB, influxdb
 from support.usage import full_event, make_event, make_events
@@ -158,15 +158,7 @@ def test_a_server_that_speaks_no_tls(receiver: Receiver) -> None:
 
 def test_a_child_of_a_fork_has_connections_of_its_own(receiver: Receiver, faulty: InfluxDBSink) -> None:
     faulty.send(make_events(1))
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            faulty.send(make_events(2))
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
+    assert in_child(lambda: faulty.send(make_events(2))) == 0
     faulty.send(make_events(3))
     assert [len(taken.body.splitlines()) for taken in receiver.requests] == [1, 2, 3]
     assert receiver.connections == 2

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from contextlib import closing
@@ -14,6 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from support.children import in_child
 from support.receiver import Receiver
 from support.usage import START, full_event, make_event, make_events
 from tollkeeper.errors import ConfigurationError, SinkError
@@ -266,15 +266,7 @@ def test_a_collector_that_hangs_is_given_up_after_the_timeout() -> None:
 
 def test_a_child_of_a_fork_has_connections_of_its_own(receiver: Receiver, sink: OTLPSink) -> None:
     sink.send(make_events(1))
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            sink.send(make_events(2))
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0
+    assert in_child(lambda: sink.send(make_events(2))) == 0
     sink.send(make_events(3))
     assert receiver.connections == 2
     assert len(spans(receiver)) == 6

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from flask import Flask
 
 from compat.flask_chest.apps import make_app
+from support.children import in_child
 from tollkeeper.compat.flask_chest import FlaskChestSQLite
 from tollkeeper.errors import ConfigurationError, SinkError
 
@@ -215,22 +215,10 @@ def test_threads_write_at_once(chest: FlaskChestSQLite, file: Path) -> None:
     assert all(one[1] == other[1] for one, other in zip(written[::2], written[1::2], strict=True)), "requests are whole"
 
 
-def in_a_child(work: Any) -> int:
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_parent_and_child_of_a_fork_write(chest: FlaskChestSQLite, file: Path) -> None:
     chest.write([("who", "parent", "1")])
-    assert in_a_child(lambda: chest.write([("who", "child", "2")])) == 0
+    assert in_child(lambda: chest.write([("who", "child", "2")])) == 0
     chest.write([("who", "parent", "3")])
     assert [row[1:] for row in rows(file)] == [("1", "who", "parent"), ("2", "who", "child"), ("3", "who", "parent")]
 
@@ -251,7 +239,7 @@ def test_a_fork_in_the_middle_of_a_write_does_not_block_the_child(
     thread = threading.Thread(target=slow)
     thread.start()
     inside.wait(30)
-    code = in_a_child(lambda: chest.write([("who", "child", "2")]))
+    code = in_child(lambda: chest.write([("who", "child", "2")]))
     go_on.set()
     thread.join(30)
     assert code == 0
