@@ -242,3 +242,17 @@ def test_who_hands_over_while_another_closes_is_sent_or_counted(sink: Collected)
         assert done
         assert stats.captured == 301 == stats.sent + sum(stats.dropped.values())
         assert set(stats.dropped) <= {"closed"}
+
+
+def test_what_is_handed_over_is_seen_by_whoever_waits_for_requests_to_be_over(sink: Collected) -> None:
+    sink.gate.clear()
+    with queue(sink) as q:
+        hand_all(q, [1])
+        assert q.stats().queued == 1
+        until = time.monotonic() + 20
+        while q._waiting() and time.monotonic() < until:
+            time.sleep(0.001)
+        hand_all(q, [2, 3])
+        assert q._waiting() == 2
+        assert q.stats().queued == 3
+        assert q._waiting() == 2

@@ -75,7 +75,8 @@ class Lane(Generic[Item]):
         if to.spool is not None:
             self._forwarder = Forwarder(to.spool, send, close_sink, limits, log)
             send, close_sink = self._forwarder.send, self._forwarder.close
-            limits = replace(limits, flush_seconds=min(limits.flush_seconds, limits.spool_seconds))
+            # Half of the time to wait for company, half of it to make the batch at leisure.
+            limits = replace(limits, flush_seconds=min(limits.flush_seconds, limits.spool_seconds / 2))
         self.queue = LateQueue(build, send, close_sink, limits, log, together=together)
 
     def flush(self, timeout: float | None = None) -> bool:

@@ -67,6 +67,9 @@ class LateQueue(Queue[Item]):
         self._put_fresh()
         return super().stats()
 
+    def _waiting(self) -> int:
+        return super()._waiting() + len(self._fresh)
+
     def _take(self) -> list[tuple[Item, int]]:
         self._put_fresh()
         return super()._take()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from msgspec import Struct
 
 from tollkeeper.capture.delivery import build_each, send_until_taken
+from tollkeeper.capture.pace import breathe
 from tollkeeper.forks import call_at_fork
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Queue", "QueueLimits", "Stats"]
 
 Item = TypeVar("Item")
-
-# How long the thread works before it lets the host's run, how much longer with a full queue, and for how long it waits.
-SLICE_SECONDS, GROWTH, BREATH_SECONDS = 0.0001, 50, 0.0002
-ENOUGH = 0.5
 
 
 class QueueLimits(Struct, frozen=True, kw_only=True):
@@ -358,14 +355,12 @@ class Queue(Generic[Item]):
             self._settled_now.notify_all()
 
     def _breathe(self, began: float) -> float:
-        """Let the host's threads run after a slice of work, which grows as the queue fills; none when in a hurry."""
-        now = time.perf_counter()
-        filled = len(self._items) / self._limits.events
-        if now - began < SLICE_SECONDS * (1 + GROWTH * filled):
-            return began
-        if not self._hurried() and filled < ENOUGH:
-            time.sleep(BREATH_SECONDS)
-        return time.perf_counter()
+        # Until a batch is ready again, not longer: nobody is to wait twice as long for the sake of leisure.
+        leisure_until = self._taken_at + self._limits.flush_seconds
+        return breathe(began, self._waiting, self._limits.events, self._hurried, leisure_until)
+
+    def _waiting(self) -> int:
+        return len(self._items)
 
     def _send_once(self, events: list[UsageEvent]) -> None:
         self._attempt_after = self._nudges
