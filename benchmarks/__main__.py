@@ -17,12 +17,13 @@ from benchmarks.lease import measure_leases
 from benchmarks.memory import measure_memory
 from benchmarks.queries import measure_queries
 from benchmarks.table import Row, to_rich, write_page
+from benchmarks.waiting import measure_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-PARTS = ("capture", "memory", "ingest", "gate", "leases", "queries", "invoices")
+PARTS = ("capture", "waiting", "memory", "ingest", "gate", "leases", "queries", "invoices")
 EVENTS, FEW_EVENTS, BILLED_EVENTS = 1_000_000, 20_000, 10_000_000
 
 
@@ -54,6 +55,7 @@ def main() -> None:
 def _measure(part: str, *, quick: bool, events: int | None) -> list[Row]:
     parts: dict[str, Callable[[], list[Row]]] = {
         "capture": lambda: measure_capture(quick=quick),
+        "waiting": lambda: measure_waiting(quick=quick),
         "memory": lambda: measure_memory(quick=quick),
         "ingest": lambda: [*measure_ingest(quick=quick), *measure_ingest_postgresql(quick=quick)],
         "gate": lambda: measure_gate(quick=quick),

@@ -21,20 +21,19 @@ WORKER_SECONDS = 180
 
 
 class Variant(Struct, frozen=True):
-    """A way of watching: its name in the table, the environment of a peer, and whether it is also paced."""
+    """A way of watching: its name in the table, and the environment of a peer."""
 
     name: str
     environment: str = ""
-    paced: bool = False
 
 
 VARIANTS = {
-    "bare": Variant("nothing (the noise of the method)", paced=True),
+    "bare": Variant("nothing (the noise of the method)"),
     "limit": Variant("limit: WSGI wrapper, tuple to a deque"),
-    "metadata-null": Variant("Tollkeeper, metadata, sink that forgets", paced=True),
-    "metadata-sqlite": Variant("Tollkeeper, metadata, SQLite", paced=True),
-    "bodies-null": Variant("Tollkeeper, headers and redacted bodies, sink that forgets", paced=True),
-    "bodies-sqlite": Variant("Tollkeeper, headers and redacted bodies, SQLite", paced=True),
+    "metadata-null": Variant("Tollkeeper, metadata, sink that forgets"),
+    "metadata-sqlite": Variant("Tollkeeper, metadata, SQLite"),
+    "bodies-null": Variant("Tollkeeper, headers and redacted bodies, sink that forgets"),
+    "bodies-sqlite": Variant("Tollkeeper, headers and redacted bodies, SQLite"),
     "prometheus": Variant("prometheus_flask_exporter", "prometheus"),
     "moesif": Variant("Moesif, with bodies", "moesif"),
     "apitally_0-metadata": Variant("Apitally 0.25, metadata", "apitally_0"),
@@ -74,9 +73,6 @@ class Round(Struct, frozen=True, kw_only=True):
     recorded: int | None
     served: float
     served_bare: float
-    paced_gap: float | None = None
-    paced_bare_p99: float | None = None
-    paced_p99: float | None = None
 
 
 def measure_capture(*, quick: bool) -> list[Row]:
@@ -90,15 +86,16 @@ def measure_capture(*, quick: bool) -> list[Row]:
         except PeerMissingError as error:
             missing[key] = str(error)
     found: dict[str, list[Round]] = {}
-    for _ in range(rounds):
+    for turn in range(rounds):
         for key in [key for key in VARIANTS if key in pythons]:
+            sys.stderr.write(f"Capture, round {turn + 1} of {rounds}: {VARIANTS[key].name}\n")
             try:
                 found.setdefault(key, []).append(_run(pythons[key], key, requests, pairs))
             except PeerMissingError as error:
                 missing[key] = str(error)
                 del pythons[key]
     found = {key: measured for key, measured in found.items() if key not in missing}
-    rows = [*_added(found), *_slowest(found), *_slowest_paced(found)]
+    rows = [*_added(found), *_slowest(found)]
     return rows + [Row(what=VARIANTS[key].name, note=f"not run: {why}") for key, why in missing.items()]
 
 
@@ -123,8 +120,7 @@ def _python(variant: Variant, *, install: bool) -> Path:
 
 
 def _run(python: Path, key: str, requests: int, pairs: int) -> Round:
-    paced = pairs if VARIANTS[key].paced else 0
-    command = [str(python), "-m", WORKER, key, str(requests), str(pairs), str(paced)]
+    command = [str(python), "-m", WORKER, key, str(requests), str(pairs)]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WORKER_SECONDS, check=False)
     except subprocess.TimeoutExpired:
@@ -203,22 +199,6 @@ def _slowest(found: dict[str, list[Round]]) -> list[Row]:
             unit="µs",
         )
         for key, rounds in found.items()
-    ]
-
-
-def _slowest_paced(found: dict[str, list[Round]]) -> list[Row]:
-    """Rows of p99 below saturation, from the arrival of the request."""
-    return [
-        beside(
-            f"p99 at half load: {VARIANTS[key].name}",
-            [figures.paced_p99 for figures in rounds if figures.paced_p99 is not None],
-            BARE,
-            [figures.paced_bare_p99 for figures in rounds if figures.paced_bare_p99 is not None],
-            unit="µs",
-            note=f"{median(1e6 / figures.paced_gap for figures in rounds if figures.paced_gap):,.0f} requests/s",
-        )
-        for key, rounds in found.items()
-        if VARIANTS[key].paced
     ]
 
 

@@ -9,13 +9,14 @@ import sqlite3
 import time
 from collections import deque
 from contextlib import closing
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.capture_app import Watched, make_app
 from benchmarks.capture_chest import tollkeeper_chest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sized
+    from collections.abc import Callable, Iterable, Mapping, Sized
     from pathlib import Path
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -65,12 +66,15 @@ class NullSink:
         """Do nothing."""
 
 
-def tollkeeper(level: str, sink: Any = None) -> Callable[[Path], Watched]:
-    """``sink`` is a Sink, or "sqlite" for a file in the folder; without it one that forgets."""
+def tollkeeper(
+    level: str, sink: Any = None, *, config: Mapping[str, object] = MappingProxyType({})
+) -> Callable[[Path], Watched]:
+    """``sink`` is a Sink, or "sqlite" for a file in the folder; without it one that forgets. ``config``: of the app."""
 
     def watch(folder: Path) -> Watched:
         door: Any = importlib.import_module("tollkeeper.flask").Tollkeeper
-        app, null, file = make_app(), NullSink(), folder / "usage.db"
+        app, null, file = make_app(), NullSink(), folder / f"usage-{len(config)}.db"
+        app.config.update(config)
         keeper = door(app, sink=f"sqlite:///{file}" if sink == "sqlite" else sink or null, capture=level)
 
         def recorded() -> int:

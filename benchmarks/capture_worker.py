@@ -1,10 +1,10 @@
 """Measure one way of watching a Flask app against the bare app, in one process.
 
-``python -m benchmarks.capture_worker VARIANT REQUESTS PAIRS PACED`` runs PAIRS times a block of bare requests and then
-one of watched ones, one request after the other; then the same over a socket to a server; then PACED such pairs of
-blocks in which requests arrive at about half of what the bare app can do. It prints one line of JSON: by how much p50
-grows, as the median over the pairs (a shared machine drifts from second to second), the 99th percentiles, and how many
-requests were recorded. It runs in the peers' environments: nothing but Flask and the peer is installed there.
+``python -m benchmarks.capture_worker VARIANT REQUESTS PAIRS`` runs PAIRS times a block of bare requests and then
+one of watched ones, one request after the other; then the same over a socket to a server. It prints one line of
+JSON: by how much p50 grows, as the median over the pairs (a shared machine drifts from second to second), the 99th
+percentiles, and how many requests were recorded. It runs in the peers' environments: nothing but Flask and the peer is
+installed there.
 """
 
 from __future__ import annotations
@@ -27,12 +27,10 @@ if TYPE_CHECKING:
 
     from benchmarks.capture_app import Watched
 
-__all__ = ["block", "main", "paced_block"]
+__all__ = ["block", "main", "measure", "percentile", "settle"]
 
 BLOCK_SECONDS = 0.5
 SETTLE_SECONDS = 20.0
-LEISURE = 1_000_000
-"""Nanoseconds between requests that never meet."""
 
 
 def block(app: Flask, requests: int) -> list[int]:
@@ -41,23 +39,6 @@ def block(app: Flask, requests: int) -> list[int]:
     taken: list[int] = []
     while len(taken) < requests and time.monotonic() < until:
         taken.append(call(app))
-    return taken
-
-
-def paced_block(app: Flask, requests: int, gap: int) -> list[int]:
-    """Time requests that arrive every ``gap`` nanoseconds, each from the moment at which it arrives.
-
-    So what kept the process from taking it up, or an earlier one from being finished, is in the time, as in a server.
-    """
-    arrival = time.perf_counter_ns()
-    taken = []
-    for _ in range(requests):
-        arrival += gap
-        wait = arrival - time.perf_counter_ns()
-        if wait > 0:
-            time.sleep(wait / 1e9)
-        call(app)
-        taken.append(time.perf_counter_ns() - arrival)
     return taken
 
 
@@ -100,23 +81,7 @@ def measure(plain: Flask, watched: Watched, requests: int, pairs: int) -> dict[s
     }
 
 
-def measure_paced(plain: Flask, watched: Watched, requests: int, pairs: int) -> dict[str, float]:
-    """Blocks of paced requests: the least of their 99th percentiles, as what else runs on the machine adds to one.
-
-    They arrive twice as far apart as a bare request takes that has the process to itself, with the time to wake up.
-    """
-    alone = percentile(paced_block(plain, requests // 5, LEISURE), 0.5)
-    gap = int(2000 * alone)
-    p99: dict[Flask, list[float]] = {plain: [], watched.app: []}
-    for _ in range(pairs):
-        for app, found in p99.items():
-            found.append(percentile(paced_block(app, requests, gap), 0.99))
-            settle(watched)
-    bare_p99, watched_p99 = (min(found) for found in p99.values())
-    return {"paced_gap": gap / 1000, "paced_bare_p99": bare_p99, "paced_p99": watched_p99}
-
-
-def main(variant: str, requests: int, pairs: int, paced: int) -> None:
+def main(variant: str, requests: int, pairs: int) -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # a peer may still be writing
         plain, watched = make_app(), (OURS | PEERS)[variant](Path(folder))
         for app in (plain, watched.app):
@@ -126,9 +91,7 @@ def main(variant: str, requests: int, pairs: int, paced: int) -> None:
         in_server = measure_served(plain, watched.app, lambda: settle(watched), requests // 2, pairs)
         warm += int(in_server.pop("requests"))
         figures |= in_server
-        if paced:
-            figures |= measure_paced(plain, watched, requests, paced)
-        figures["requests"] = warm + (figures["requests"] or 0) + paced * requests
+        figures["requests"] = warm + (figures["requests"] or 0)
         figures["recorded"] = watched.recorded()
     sys.stdout.write(json.dumps(figures) + "\n")
 

@@ -10,7 +10,7 @@ from benchmarks.capture_app import ENVIRON, Watched, call, make_app
 from benchmarks.capture_ours import OURS
 from benchmarks.capture_peers import PEERS
 from benchmarks.capture_served import measure_served
-from benchmarks.capture_worker import measure, paced_block
+from benchmarks.capture_worker import measure
 from benchmarks.environments import REQUIREMENTS, PeerMissingError
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from flask import Flask
-
-MILLISECOND = 1_000_000
 
 
 def round_of(recorded: int | None) -> Round:
@@ -110,15 +108,6 @@ def test_what_is_added_is_the_difference_of_the_blocks() -> None:
     assert figures["p99"] >= 2_000
     assert figures["added_cpu"] < figures["added"], "it sleeps"
     assert figures["requests"] == 60
-
-
-def test_a_paced_request_waits_for_the_one_that_is_late() -> None:
-    taken = paced_block(slow_app(0.2, 0), 6, 10 * MILLISECOND)
-    assert taken[0] >= 200 * MILLISECOND
-    assert taken[1] >= 190 * MILLISECOND
-    assert taken[-1] < taken[0], "each one waits a little less"
-    late = paced_block(slow_app(0, 0), 3, 50 * MILLISECOND)
-    assert min(late) < 40 * MILLISECOND, "it does not wait when nothing is late"
 
 
 def test_in_a_server_the_slower_app_costs_what_it_takes_longer() -> None:

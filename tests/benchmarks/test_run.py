@@ -28,9 +28,18 @@ def test_quick_capture_measures_ours_and_says_which_peers_are_missing(tmp_path: 
     assert "Added p50 in a server: Tollkeeper, metadata, SQLite" in done.stdout
     assert "Added p50 in a loop: Tollkeeper, metadata, SQLite" in done.stdout
     assert "p99 back to back: Tollkeeper, metadata, SQLite" in done.stdout
-    assert "p99 at half load: Tollkeeper, metadata, SQLite" in done.stdout
     assert "not recorded" not in done.stdout
     assert done.stdout.count("not run: not installed yet") == len(PEERS)
+
+
+def test_quick_waiting_sets_the_thread_at_work_beside_the_thread_at_rest(tmp_path: Path) -> None:
+    done = run(tmp_path, "--quick", "--only", "waiting")
+    assert done.returncode == 0, done.stderr
+    for arrivals in ("evenly", "at random"):
+        assert f"p99 of requests that arrive {arrivals}: nothing (the noise of the method)" in done.stdout
+        assert f"p99 of requests that arrive {arrivals}: Tollkeeper, metadata, SQLite" in done.stdout
+    assert done.stdout.count("the same, its thread at rest") == 8
+    assert "round 1 of 1: metadata, SQLite" in done.stderr
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="memory is read from /proc, which is not here")
