@@ -344,7 +344,7 @@ def test_what_is_put_right_before_the_close_is_sent(monkeypatch: pytest.MonkeyPa
         take = q._take  # the moment between its end and the next look cannot be hit from outside
         closed = threading.Event()
 
-        def take_and_close() -> list[tuple[int, int]]:
+        def take_and_close() -> deque[tuple[int, int]]:
             batch = take()
             if sink.numbers and not closed.is_set():
                 assert not batch
@@ -360,3 +360,25 @@ def test_what_is_put_right_before_the_close_is_sent(monkeypatch: pytest.MonkeyPa
         assert q.stats().sent == 2
     assert sink.numbers == [1, 2]
     assert sink.closed == 1
+
+
+def test_what_became_an_event_is_let_go_of_before_the_batch_is_sent() -> None:
+    class Held:
+        pass
+
+    known: list[weakref.ref[Held]] = []
+    alive: list[int] = []
+
+    def make(item: Held) -> UsageEvent:
+        known.append(weakref.ref(item))
+        alive.append(sum(ref() is not None for ref in known))
+        return build(len(known))
+
+    sink = Collected()
+    q = Queue(make, sink.send, sink.close, QueueLimits(flush_seconds=60), QuietLog())
+    for _ in range(20):
+        q.put(Held(), 1)
+    assert q.flush(10)
+    assert q.close(10)
+    assert sink.numbers == list(range(1, 21))
+    assert max(alive) <= 2, "the one in hand, and the one before it"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tollkeeper.capture.delivery import build_each
 from tollkeeper.capture.queue import Queue
 from tollkeeper.errors import SinkError
+
+if TYPE_CHECKING:
+    from collections import deque
 
 __all__ = ["InlineQueue"]
 
@@ -67,7 +70,7 @@ class InlineQueue(Queue[Item]):
         finally:
             self._delivering.release()
 
-    def _attempt(self, batch: list[tuple[Item, int]]) -> bool:
+    def _attempt(self, batch: deque[tuple[Item, int]]) -> bool:
         taken = False
         try:
             events, excluded = build_each(self._build, (item for item, _ in batch), lambda began: began, self._log)
@@ -83,13 +86,13 @@ class InlineQueue(Queue[Item]):
                     return False
                 reason = "sink"
             taken = True
-            self._settle(batch, len(events), excluded, reason)
+            self._settle((len(batch), sum(size for _, size in batch)), len(events), excluded, reason)
             return True
         finally:
             if not taken:
                 self._put_back(batch)
 
-    def _put_back(self, batch: list[tuple[Item, int]]) -> None:
+    def _put_back(self, batch: deque[tuple[Item, int]]) -> None:
         with self._lock:
             self._retries += 1
             if not self._closed:

@@ -70,7 +70,7 @@ class LateQueue(Queue[Item]):
     def _waiting(self) -> int:
         return super()._waiting() + len(self._fresh)
 
-    def _take(self) -> list[tuple[Item, int]]:
+    def _take(self) -> deque[tuple[Item, int]]:
         self._put_fresh()
         return super()._take()
 

@@ -308,50 +308,58 @@ class Queue(Generic[Item]):
             self._wake.clear()
         self._taken_at = time.monotonic()
 
-    def _take(self) -> list[tuple[Item, int]]:
-        batch: list[tuple[Item, int]] = []
-        size = 0
+    def _take(self) -> deque[tuple[Item, int]]:
+        limits, items = self._limits, self._items
         with self._lock:
             if time.monotonic() > self._deadline:
-                return batch
-            while self._items and len(batch) < self._limits.batch_events and size < self._limits.batch_bytes:
-                batch.append(self._items.popleft())
-                size += batch[-1][1]
+                return deque()
+            if self._bytes < limits.batch_bytes:  # all at once, as requests wait for the lock
+                batch = deque([items.popleft() for _ in range(min(len(items), limits.batch_events))])
+            else:
+                batch, size = deque(), 0
+                while items and len(batch) < limits.batch_events and size < limits.batch_bytes:
+                    batch.append(items.popleft())
+                    size += batch[-1][1]
             self._in_hand = len(batch)
             self._look_at = 0
         return batch
 
-    def _deliver(self, batch: list[tuple[Item, int]]) -> None:
+    def _deliver(self, batch: deque[tuple[Item, int]]) -> None:
         events: list[UsageEvent] = []
         excluded = self._rejected = 0
+        count, freed = len(batch), sum([size for _, size in batch])
         reason: str | None = "error"
         try:
-            events, excluded = build_each(self._build, (item for item, _ in batch), self._breathe, self._log)
+            # To free the memory of many takes as long as to make an event: each is let go of in its turn.
+            items = (batch.popleft()[0] for _ in range(count))
+            events, excluded = build_each(self._build, items, self._breathe, self._log)
             reason = send_until_taken(self._send_once, events, self._retry, self._limits.backoff_seconds, self._log)
         except BaseException as error:  # what ends this thread; the next put starts another
-            self._log.tell(
-                "sink", "Tollkeeper's thread was ended while it delivered %d events.", len(batch), error=error
-            )
+            self._log.tell("sink", "Tollkeeper's thread was ended while it delivered %d events.", count, error=error)
             raise
         finally:
-            self._settle(batch, len(events), excluded, reason)
+            self._settle((count, freed), len(events), excluded, reason)
+        began = time.perf_counter()
+        while events:
+            events.pop()
+            began = self._breathe(began)
 
-    def _settle(self, batch: list[tuple[Item, int]], built: int, excluded: int, reason: str | None) -> None:
-        """Count what became of a batch: its events are sent, or were dropped for a ``reason``."""
-        failed = len(batch) - built - excluded
-        freed = sum([size for _, size in batch])
+    def _settle(self, taken: tuple[int, int], built: int, excluded: int, reason: str | None) -> None:
+        """Count what became of a batch of so many items and bytes: its events are sent, or dropped for a ``reason``."""
+        count, freed = taken
+        failed = count - built - excluded
         with self._settled_now:
             if not self._closed:
                 self._in_hand = self._look_at = 0
                 self._bytes -= freed
-                self._settled += len(batch)
+                self._settled += count
                 self._excluded += excluded
                 rejected = self._rejected if reason is None else 0
                 if reason is None:
                     self._sent += built - rejected
-                for why, count in ((reason or "", built), ("rejected", rejected), ("error", failed)):
-                    if why and count:
-                        self._dropped[why] += count
+                for why, lost in ((reason or "", built), ("rejected", rejected), ("error", failed)):
+                    if why and lost:
+                        self._dropped[why] += lost
             self._settled_now.notify_all()
 
     def _breathe(self, began: float) -> float:
