@@ -382,3 +382,14 @@ def test_what_became_an_event_is_let_go_of_before_the_batch_is_sent() -> None:
     assert q.close(10)
     assert sink.numbers == list(range(1, 21))
     assert max(alive) <= 2, "the one in hand, and the one before it"
+
+
+def test_a_sink_may_keep_the_list_that_it_is_given() -> None:
+    kept: list[Sequence[UsageEvent]] = []
+    with queue(kept.append, batch_events=5) as q:
+        put_all(q, range(10))
+        assert q.flush(10)
+        q.put(10, 1)  # the thread is done with the batches before
+        assert q.flush(10)
+    assert [[int(event.id) for event in batch] for batch in kept] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10]]
+    assert all(isinstance(batch, list) for batch in kept)

@@ -6,6 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from tollkeeper.capture.pace import Unhurried
 from tollkeeper.errors import SinkError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def send_until_taken(
     while events:
         after = 0.0
         try:
-            send(events)
+            send(Unhurried(events))
             break
         except SinkError as error:
             failures += 1

@@ -99,7 +99,7 @@ class SQLiteSink:
                 connection = self._connection = self._connection or self._open()
                 connection.execute("BEGIN IMMEDIATE")
                 try:
-                    # Row by row, as SQLite takes them: each step lets the app's threads run.
+                    # Row by row, as SQLite takes them: between them, the app's threads can run.
                     connection.executemany(INSERT, map(_row, events))
                     connection.execute("COMMIT")
                 except BaseException:
