@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tollkeeper.capture import pace
-from tollkeeper.capture.pace import Unhurried, breathe
+from tollkeeper.capture.pace import breathe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,17 +84,3 @@ def test_there_is_no_pause_when_half_of_the_room_is_taken_or_in_a_hurry(clock: C
 def test_a_hurry_ends_the_wait_for_a_request(clock: Clock) -> None:
     breathe(clock.now - 1, lambda: 0, ROOM, lambda: bool(clock.pauses), LATER)
     assert clock.pauses == [0.0002]
-
-
-def test_who_goes_through_a_batch_lets_others_run_after_each_slice(clock: Clock) -> None:
-    seen = []
-    for number in Unhurried(range(10)):
-        seen.append(number)
-        clock.now += 0.00004
-    assert seen == list(range(10))
-    assert clock.pauses == [0.00005] * 3, "after the third, the sixth and the ninth"
-
-
-def test_a_batch_in_which_nothing_takes_time_has_no_pauses(clock: Clock) -> None:
-    assert list(Unhurried(range(1000))) == list(range(1000))
-    assert not clock.pauses

@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.sdk.resources import Resource
 
 from support.children import in_child
 from support.receiver import Receiver
@@ -46,15 +47,16 @@ def sink(receiver: Receiver) -> Iterator[OTLPSink]:
         yield made
 
 
-def spans(receiver: Receiver) -> list[Span]:
+def parts(receiver: Receiver) -> list[list[Span]]:
     requests = [ExportTraceServiceRequest.FromString(taken.body) for taken in receiver.requests]
     return [
-        span
+        [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
         for request in requests
-        for resource in request.resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
     ]
+
+
+def spans(receiver: Receiver) -> list[Span]:
+    return [span for part in parts(receiver) for span in part]
 
 
 def sent(receiver: Receiver, sink: OTLPSink, event: UsageEvent) -> Span:
@@ -140,6 +142,22 @@ def test_the_same_event_is_the_same_span(receiver: Receiver, sink: OTLPSink) -> 
     assert ids[0] == ids[2]
     assert len({trace_id for trace_id, _ in ids}) == len({span_id for _, span_id in ids}) == 3
     assert not spans(receiver)[0].parent_span_id
+
+
+def test_a_batch_is_sent_in_parts_each_span_once(
+    receiver: Receiver, sink: OTLPSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Resource] = []
+
+    def find() -> Resource:
+        found.append(Resource({}))
+        return found[-1]
+
+    monkeypatch.setattr(Resource, "create", find)
+    sink.send([make_event(number) for number in range(250)])
+    assert [len(part) for part in parts(receiver)] == [100, 100, 50]
+    assert len({span.span_id for span in spans(receiver)}) == 250
+    assert len(found) == 1, "where it runs is found out once, as that starts threads"
 
 
 def headed(headers: bytes) -> UsageEvent:

@@ -6,8 +6,8 @@ import random
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from tollkeeper.capture.pace import Unhurried
 from tollkeeper.errors import SinkError
+from tollkeeper.unhurried import Unhurried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

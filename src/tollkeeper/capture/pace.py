@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
+
+from tollkeeper.unhurried import SLICE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-__all__ = ["Unhurried", "breathe"]
+__all__ = ["breathe"]
 
-Item = TypeVar("Item")
-
-SLICE_SECONDS = 0.0001
-TURN_SECONDS = 0.00005  # for others to wake up; a sink may hold a lock, for which other processes wait
 PAUSES_SECONDS = (0.0002, 0.0004)  # few: to be woken up takes as long as to make an event
 LEISURE, ENOUGH = 0.2, 0.5
 GROWTH = 50
@@ -42,19 +40,3 @@ def breathe(
         if waiting() != before or filled >= LEISURE or time.monotonic() >= leisure_until:
             break
     return time.perf_counter()
-
-
-class Unhurried(list[Item]):
-    """A batch that lets the host's threads run again and again while a sink goes through it.
-
-    What a sink does for each of its events adds up. A driver that leaves Python for moments only is back before another
-    thread has woken up, which then waits for as long as five milliseconds; so this thread sleeps after each slice.
-    """
-
-    def __iter__(self) -> Iterator[Item]:
-        began = time.perf_counter()
-        for item in super().__iter__():
-            yield item
-            if time.perf_counter() - began >= SLICE_SECONDS:
-                time.sleep(TURN_SECONDS)
-                began = time.perf_counter()

@@ -11,6 +11,7 @@ from tollkeeper.errors import ConfigurationError
 from tollkeeper.sinks.database import DatabaseSink, Fault
 from tollkeeper.sinks.driver import import_driver
 from tollkeeper.sinks.rows import COLUMNS, TABLE, row_of
+from tollkeeper.unhurried import Unhurried
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +112,8 @@ class MySQLSink(DatabaseSink["pymysql.Connection[Any]"]):
         connection._force_close()  # noqa: SLF001 - close() would write to it first
 
     def _insert(self, connection: pymysql.Connection[Any], events: Sequence[UsageEvent]) -> None:
-        rows = [self._values(connection, event) for event in events]
+        # The driver writes the statement in Python, row by row, before it sends anything.
+        rows = Unhurried([self._values(connection, event) for event in events])
         try:
             self._insert_rows(connection, rows)
         except self._driver.Error as error:

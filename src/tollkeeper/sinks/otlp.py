@@ -15,6 +15,7 @@ from tollkeeper.sinks.halves import Refused, send_in_halves
 from tollkeeper.sinks.otlp_session import Attempt
 from tollkeeper.sinks.rejections import Rejections
 from tollkeeper.sinks.spans import Spans
+from tollkeeper.unhurried import Unhurried
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ URL = "otlp+http://HOST:4318 or otlp+https://HOST (with a token: otlp+https://:T
 TRACES = "/v1/traces"
 SUCCESS = range(200, 300)
 TOO_LARGE = 413
+PART_EVENTS = 100  # of more, what protobuf copies and writes at once takes milliseconds in which no request is answered
 MAX_SHOWN = 200
 
 
@@ -80,12 +82,13 @@ class OTLPSink:
         return self._rejections.count
 
     def send(self, events: Sequence[UsageEvent]) -> None:
-        """Export a batch, in halves when it is too large.
+        """Export a batch in small parts, in halves when one is too large.
 
         Raises:
             SinkError: network, 429 and 5xx are to be retried, after ``Retry-After``; any other refusal is final.
         """
-        send_in_halves([events], self._export, self._rejections)
+        parts = [events[start : start + PART_EVENTS] for start in range(0, len(events), PART_EVENTS)]
+        send_in_halves(parts, self._export, self._rejections)
 
     def close(self) -> None:
         """Close the connections; a later ``send`` opens them again."""
@@ -97,7 +100,7 @@ class OTLPSink:
         exporter = self._opened()
         self._attempt.reset()
         with suppress(Exception):  # of the session or of an odd event: some exporters let it pass, others log it
-            exporter.export(self._spans.make(batch))
+            exporter.export(Unhurried(self._spans.make(Unhurried(batch))))
         if self._attempt.failure is not None:
             raise self._attempt.failure
         answer = self._attempt.answer
@@ -121,6 +124,7 @@ class OTLPSink:
             self._exporter, self._pid = None, os.getpid()
         if self._exporter is None:
             self._attempt = Attempt(self._shown)
+            self._spans = Spans()  # which tell of the process that makes them
             compression = self._library.Compression.Gzip
             self._exporter = self._library.OTLPSpanExporter(
                 **self._options, session=self._attempt.session, compression=compression

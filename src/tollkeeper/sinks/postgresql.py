@@ -6,6 +6,8 @@ import selectors
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from tollkeeper.errors import ConfigurationError
 from tollkeeper.sinks.database import DatabaseSink, Fault
 from tollkeeper.sinks.driver import import_driver
@@ -48,11 +50,11 @@ TYPES = {
     "document": "jsonb",
 }
 NAMES = ", ".join(COLUMNS)
-CASTS = ", ".join(f"{name}::{TYPES.get(name, 'text')}" for name in COLUMNS)
-ARRAYS = ", ".join("%s::text[]" for _ in COLUMNS)
-# One statement of fixed length for a batch of any size: an array for each column.
+TYPED_NAMES = ", ".join(f"{name} {TYPES.get(name, 'text')}" for name in COLUMNS)
+# One statement of fixed length for a batch of any size, and one value: the driver takes a tenth of a millisecond of
+# Python to write the values of an event, in which no request of the app would be answered.
 INSERT = f"""
-INSERT INTO {{table}} ({NAMES}) SELECT {CASTS} FROM unnest({ARRAYS}) AS event ({NAMES})
+INSERT INTO {{table}} ({NAMES}) SELECT {NAMES} FROM json_to_recordset(%s::json) AS event ({TYPED_NAMES})
 ON CONFLICT (source, id) DO NOTHING
 """  # noqa: S608 - constants
 # IF NOT EXISTS is checked too early for processes that make the same table at once.
@@ -113,18 +115,15 @@ class PostgreSQLSink(DatabaseSink["psycopg.Connection[Any]"]):
         connection.close()
 
     def _insert(self, connection: psycopg.Connection[Any], events: Sequence[UsageEvent]) -> None:
-        columns = [
-            [None if value is None else str(value) for value in column]
-            for column in zip(*map(row_of, events), strict=True)
-        ]
+        rows = [msgspec.json.encode([_record(event) for event in events]).decode()]
         try:
-            connection.execute(self._write, columns)
+            connection.execute(self._write, rows)
         except self._driver.errors.UndefinedTable:
             with connection.transaction():
                 connection.execute(LOCK, [self._name])
                 connection.execute(self._create)
                 connection.execute(self._create_index)
-            connection.execute(self._write, columns)
+            connection.execute(self._write, rows)
 
     def _judge(self, error: Exception) -> tuple[Fault, str]:
         if isinstance(error, TimeoutError | self._driver.errors.ConnectionTimeout):
@@ -157,3 +156,8 @@ def _exchange(steps: Generator[Any, Any, Any], socket: int, seconds: float) -> A
             wanted = steps.send(ready[0][1])
     except StopIteration as end:
         return end.value
+
+
+def _record(event: UsageEvent) -> dict[str, Any]:
+    record = dict(zip(COLUMNS, row_of(event), strict=True))
+    return record | {"document": msgspec.Raw(record["document"])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -40,14 +41,17 @@ class Spans:
         scope = import_driver("opentelemetry.sdk.util.instrumentation", "otlp").InstrumentationScope
         self._scope = scope("tollkeeper", schema_url=SCHEMA)
 
+    @cached_property
+    def _base(self) -> Any:
+        return self._resource.create()  # starts threads to find out where it runs
+
     def make(self, events: Sequence[UsageEvent]) -> list[Any]:
         """Make the span of each event; the same event always gives the same ids, so that it is the same span again."""
-        base = self._resource.create()
-        resources = {"": base}
+        resources = {"": self._base}
         spans = []
         for event in events:
             if event.source not in resources:
-                resources[event.source] = base.merge(self._resource({"service.name": event.source}))
+                resources[event.source] = self._base.merge(self._resource({"service.name": event.source}))
             spans.append(self._span(event, resources[event.source]))
         return spans
 
