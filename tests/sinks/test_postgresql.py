@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,11 @@ import pytest
 
 from sinks.cases.base import event
 from support.servers.postgresql import PASSWORD, PostgreSQL, postgresql
+from support.usage import full_event, make_event
 from tollkeeper.errors import ConfigurationError, SinkError
 from tollkeeper.events.event import Consumer, Request
 from tollkeeper.sinks.postgresql import PostgreSQLSink
+from tollkeeper.sinks.rows import COLUMNS, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +60,26 @@ def test_columns_have_types_to_count_with(sink: PostgreSQLSink, url: str) -> Non
     ]
     (indexes,) = ask(url, "SELECT array_agg(indexname ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'public'")
     assert indexes == (["usage_events_pkey", "usage_events_time"],)
+
+
+def test_columns_hold_what_every_relational_destination_gets(sink: PostgreSQLSink, url: str) -> None:
+    """The server takes them from the document, on which what is at its default is left out."""
+    there = timezone(timedelta(hours=5, minutes=30))
+    events = [
+        full_event(),
+        make_event("plain"),
+        event("", source=""),
+        event("far", time=datetime(9999, 12, 31, tzinfo=there), units=Decimal(0), consumer=Consumer(key="")),
+        event("odd", path="/'\\\"é\u2028%s{}", request=Request(elapsed_time=5e-324)),
+        event("most", units=Decimal("999999999999.999999"), request=Request(elapsed_time=86_400.000_001)),
+        event("none", request=Request(elapsed_time=0.1 + 0.2)),
+    ]
+    sink.send(events)
+    assert sink.rejected == 0
+    columns = ", ".join(COLUMNS[:-1])
+    found = ask(url, f"SELECT {columns}, document FROM usage_events")
+    assert {row[1]: row[:-1] for row in found} == {one.id: row_of(one)[:-1] for one in events}
+    assert {row[1]: row[-1] for row in found} == {one.id: one.document() for one in events}
 
 
 def test_another_table_in_another_schema_with_a_name_to_be_quoted(url: str) -> None:
