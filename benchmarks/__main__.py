@@ -42,7 +42,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.quick and asked.write:
         parser.error("--quick counts too little to be written down: leave one of them out.")
-    console = Console(width=None if Console().is_terminal else 200)
+    console = Console(width=None if Console().is_terminal else 300)
     tables: dict[str, list[Row]] = {}
     for part in [asked.only] if asked.only else PARTS:
         tables[part] = _measure(part, quick=asked.quick, events=asked.events)

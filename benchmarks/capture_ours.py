@@ -69,7 +69,7 @@ class NullSink:
 def tollkeeper(
     level: str, sink: Any = None, *, config: Mapping[str, object] = MappingProxyType({})
 ) -> Callable[[Path], Watched]:
-    """``sink`` is a Sink, or "sqlite" for a file in the folder; without it one that forgets. ``config``: of the app."""
+    """``sink`` is a Sink, a URL, or "sqlite", a file in the folder; None: one that forgets. ``config``: of the app."""
 
     def watch(folder: Path) -> Watched:
         door: Any = importlib.import_module("tollkeeper.flask").Tollkeeper
@@ -80,7 +80,7 @@ def tollkeeper(
         def recorded() -> int:
             keeper.flush(FLUSH_SECONDS)
             if sink != "sqlite":
-                return null.events
+                return keeper.stats().sent if sink else null.events
             with closing(sqlite3.connect(file)) as connection:
                 return int(connection.execute("SELECT COUNT(*) FROM usage_events").fetchone()[0])
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from benchmarks.limits import Write
 
-__all__ = ["measure_ingest_postgresql"]
+__all__ = ["HOW_TO_GET_POSTGRESQL", "VARIABLE", "database", "measure_ingest_postgresql"]
 
 VARIABLE = "TOLLKEEPER_TEST_POSTGRESQL"
 HOW_TO_GET_POSTGRESQL = f"not run: name a PostgreSQL whose user may create databases in {VARIABLE}"
@@ -57,9 +57,9 @@ def measure_ingest_postgresql(*, quick: bool) -> list[Row]:
         ours: list[_Measured] = []
         theirs: list[Load] = []
         for _ in range(rounds):
-            with _database(address) as url:
+            with database(address) as url:
                 ours.append(_measure_service(url, batch, connections, seconds))
-            with _database(address) as url, serving("-m", "benchmarks.ingest_postgresql", url) as limit:
+            with database(address) as url, serving("-m", "benchmarks.ingest_postgresql", url) as limit:
                 theirs.append(wrk(limit, "none", batch, connections, seconds))
         figures = [batch * round_.load.requests / round_.load.seconds for round_ in ours]
         possible = [batch * load.requests / load.seconds for load in theirs]
@@ -87,7 +87,8 @@ def _measure_service(url: str, batch: int, connections: int, seconds: int) -> _M
 
 
 @contextmanager
-def _database(address: str) -> Iterator[str]:
+def database(address: str) -> Iterator[str]:
+    """Make an empty database on the server at an address, and drop it in the end; gives its URL."""
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {DATABASE}")

@@ -1,10 +1,10 @@
 """Measure how long requests wait for the thread that delivers, in one process.
 
 ``python -m benchmarks.waiting_worker LEVEL SINK REQUESTS BLOCKS`` runs BLOCKS times, in an order that changes, a block
-of a bare app, of another one, of one that is recorded at the LEVEL (``metadata`` or ``bodies``) for the SINK (``null``
-or ``sqlite``), and of one whose thread is at rest, as its batches are due in an hour. Requests arrive at about half of
-what the bare app can do, and REQUESTS of each block count. It prints one line of JSON: the 99th percentiles of the
-quietest block of each.
+of a bare app, of another one, of one that is recorded at the LEVEL (``metadata`` or ``bodies``) for the SINK (``null``,
+``sqlite`` or a URL), and of one whose thread is at rest, as its batches are due in an hour. Requests arrive at about
+half of what the bare app can do, and REQUESTS of each block count. It prints one line of JSON: the 99th percentiles of
+the quietest block of each.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def measure_waiting(apps: dict[str, Watched], requests: int, blocks: int) -> dic
 
 def main(level: str, sink: str, requests: int, blocks: int) -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        watch = partial(tollkeeper, level, "sqlite" if sink == "sqlite" else None)
+        watch = partial(tollkeeper, level, None if sink == "null" else sink)
         apps = {
             "bare": Watched(make_app()),
             "bare again": Watched(make_app()),

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from benchmarks.capture_app import Watched, make_app
 from benchmarks.capture_ours import tollkeeper
+from benchmarks.ingest_postgresql import VARIABLE
 from benchmarks.waiting_worker import NEVER, measure_waiting, paced_block
+
+from benchmarks import waiting
+from support.servers.postgresql import postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,6 +68,18 @@ def test_the_thread_that_rests_delivers_only_when_it_is_told(tmp_path: Path) -> 
     assert keeper.stats().queued == 600
     assert watched.settled()
     assert keeper.stats().sent == 600
+
+
+def test_postgresql_is_measured_where_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    variants = {("metadata", "null"): "metadata", ("metadata", "postgresql"): "metadata, PostgreSQL"}
+    monkeypatch.setattr(waiting, "VARIANTS", variants)
+    [row] = [row for row in waiting.measure_waiting(quick=True) if "PostgreSQL" in row.what]
+    assert VARIABLE in row.note
+    monkeypatch.setenv(VARIABLE, postgresql().url)
+    rows = [row for row in waiting.measure_waiting(quick=True) if "PostgreSQL" in row.what]
+    assert len(rows) == 4
+    assert all(row.ratio for row in rows)
 
 
 def test_what_keeps_a_process_busy_shows_where_it_is_and_nowhere_else() -> None:
