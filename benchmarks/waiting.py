@@ -26,7 +26,7 @@ VARIANTS = {
     ("bodies", "null"): "headers and redacted bodies, sink that forgets",
     ("bodies", "sqlite"): "headers and redacted bodies, SQLite",
 }
-BUDGET = Budget(1.25)
+BUDGET = Budget(1.1)
 BARE, RESTING = "the bare app in the same process", "the same, its thread at rest"
 
 

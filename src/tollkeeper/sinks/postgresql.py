@@ -120,15 +120,15 @@ class PostgreSQLSink(DatabaseSink["psycopg.Connection[Any]"]):
         connection.close()
 
     def _insert(self, connection: psycopg.Connection[Any], events: Sequence[UsageEvent]) -> None:
-        rows = [self._driver.types.json.Json(events, dumps=_documents_of)]
+        documents = self._driver.types.json.Json(events, dumps=_documents_of)
         try:
-            connection.execute(self._write, rows)
+            connection.execute(self._write, [documents])
         except self._driver.errors.UndefinedTable:
             with connection.transaction():
                 connection.execute(LOCK, [self._name])
                 connection.execute(self._create)
                 connection.execute(self._create_index)
-            connection.execute(self._write, rows)
+            connection.execute(self._write, [documents])
 
     def _judge(self, error: Exception) -> tuple[Fault, str]:
         if isinstance(error, TimeoutError | self._driver.errors.ConnectionTimeout):
