@@ -9,30 +9,24 @@ import os
 import shutil
 import sys
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import psycopg
 from msgspec import Struct
 
+from benchmarks.database import HOW_TO_GET_POSTGRESQL, VARIABLE, database
 from benchmarks.ingest import HOW_TO_GET_WRK, Load, behind, wait_for_roll_ups, watched, wrk
 from benchmarks.limits import decode, row, serve
 from benchmarks.servers import serving, tollkeeper_serving
 from benchmarks.table import Row, beside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from benchmarks.limits import Write
 
-__all__ = ["HOW_TO_GET_POSTGRESQL", "VARIABLE", "database", "measure_ingest_postgresql"]
+__all__ = ["measure_ingest_postgresql"]
 
-VARIABLE = "TOLLKEEPER_TEST_POSTGRESQL"
-HOW_TO_GET_POSTGRESQL = f"not run: name a PostgreSQL whose user may create databases in {VARIABLE}"
 LOADS = {"batches of 100, 16 connections": (100, 16), "single events, 64 connections": (1, 64)}
 LIMIT = "limit: raw ASGI, group commit by COPY, no id checked, no index"
-DATABASE = "tollkeeper_benchmark"
 TABLE = """
     CREATE TABLE plain (id TEXT, time TIMESTAMPTZ, method TEXT, path TEXT, route TEXT, status INTEGER, consumer TEXT,
         elapsed DOUBLE PRECISION, bytes BIGINT, client BYTEA)
@@ -84,16 +78,6 @@ def _measure_service(url: str, batch: int, connections: int, seconds: int) -> _M
     if stored < load.requests * batch:
         raise RuntimeError(f"{load.requests * batch} events were acknowledged, {stored} are stored.")
     return _Measured(load, behind(samples), time.monotonic() - ended)
-
-
-@contextmanager
-def database(address: str) -> Iterator[str]:
-    """Make an empty database on the server at an address, and drop it in the end; gives its URL."""
-    with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        connection.execute(f"CREATE DATABASE {DATABASE}")
-        yield urlsplit(address)._replace(path=f"/{DATABASE}").geturl()
-        connection.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
 
 
 def _copy_writer(url: str) -> Write:
