@@ -27,12 +27,7 @@ VARIANTS = {
     ("bodies", "sqlite"): "headers and redacted bodies, SQLite",
 }
 BUDGET = Budget(1.1)
-RESTING = "the same, its thread at rest"
-# What any rise is to be seen beside: that of the method, and that of a thread which does nothing.
-CONTROLS = {
-    "at rest again": "Tollkeeper, its thread at rest (the noise of the method)",
-    "beside naps": "Tollkeeper, its thread at rest, beside one that only wakes up",
-}
+BARE, RESTING = "the bare app in the same process", "the same, its thread at rest"
 
 
 class _Figures(Struct, frozen=True):
@@ -44,58 +39,56 @@ class _Figures(Struct, frozen=True):
 
 def measure_waiting(*, quick: bool) -> list[Row]:
     """Run every variant in a process of its own, one after the other, for several rounds."""
-    rounds, requests, spells = (1, 20, 1) if quick else (5, 1_000, 4)
+    rounds, requests, blocks = (1, 20, 1) if quick else (3, 1_000, 5)
     found: dict[tuple[str, str], list[_Figures]] = {}
     for turn in range(rounds):
         for variant, name in VARIANTS.items():
             sys.stderr.write(f"Waiting, round {turn + 1} of {rounds}: {name}\n")
-            if figures := _run(*variant, requests, spells):
+            if figures := _run(*variant, requests, blocks):
                 found.setdefault(variant, []).append(figures)
     everything = [figures for rounds_of_one in found.values() for figures in rounds_of_one]
-    controls = [row for ours, name in CONTROLS.items() for row in _rows(name, everything, ours, None)]
-    return controls + [
+    noise = _rows("nothing (the noise of the method)", everything, "bare again", [("bare", BARE, None)])
+    beside_what = [("at rest", RESTING, BUDGET), ("bare", BARE, None)]
+    return noise + [
         row
         for key, name in VARIANTS.items()
         for row in (
-            _rows(f"Tollkeeper, {name}", found[key], "at work", BUDGET)
+            _rows(f"Tollkeeper, {name}", found[key], "at work", beside_what)
             if key in found
             else [Row(what=f"p99 of requests: Tollkeeper, {name}", note=HOW_TO_GET_POSTGRESQL)]
         )
     ]
 
 
-def _rows(name: str, rounds: list[_Figures], ours: str, budget: Budget | None) -> list[Row]:
-    rows = []
-    for arrivals in rounds[0].p99:
-        p99 = [(figures.p99[arrivals][ours], figures.p99[arrivals]["at rest"]) for figures in rounds]
-        ratios = sorted(one / other for one, other in p99)
-        rows.append(
-            beside(
-                f"p99 of requests that arrive {arrivals}: {name}",
-                [one for one, _ in p99],
-                RESTING,
-                [other for _, other in p99],
-                unit="µs",
-                budget=budget,
-                note=f"{median(1e6 / figures.gap for figures in rounds):,.0f} requests/s; "
-                f"{ratios[0]:.2f} to {ratios[-1]:.2f} x in {len(rounds)} runs",
-            )
+def _rows(name: str, rounds: list[_Figures], ours: str, peers: list[tuple[str, str, Budget | None]]) -> list[Row]:
+    note = f"{median(1e6 / figures.gap for figures in rounds):,.0f} requests/s"
+    return [
+        beside(
+            f"p99 of requests that arrive {arrivals}: {name}",
+            [figures.p99[arrivals][ours] for figures in rounds],
+            shown,
+            [figures.p99[arrivals][peer] for figures in rounds],
+            unit="µs",
+            budget=budget,
+            note=note,
         )
-    return rows
+        for peer, shown, budget in peers
+        for arrivals in rounds[0].p99
+    ]
 
 
-def _run(level: str, sink: str, requests: int, spells: int) -> _Figures | None:
+def _run(level: str, sink: str, requests: int, blocks: int) -> _Figures | None:
     """Run one; None when it needs a PostgreSQL, and none is named."""
     if sink != "postgresql":
-        return _run_worker(level, sink, requests, spells)
+        return _run_worker(level, sink, requests, blocks)
     if address := os.environ.get(VARIABLE):
         with database(address) as url:
-            return _run_worker(level, url, requests, spells)
+            return _run_worker(level, url, requests, blocks)
     return None
 
 
-def _run_worker(level: str, sink: str, requests: int, spells: int) -> _Figures:
-    command = [sys.executable, "-m", WORKER, level, sink, str(requests), str(spells)]
+def _run_worker(level: str, sink: str, requests: int, blocks: int) -> _Figures:
+    command = [sys.executable, "-m", WORKER, level, sink, str(requests), str(blocks)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WORKER_SECONDS, check=False)
     if done.returncode:
         raise RuntimeError(f"The variant {level}, {sink.partition(':')[0]} failed: {done.stderr}")
