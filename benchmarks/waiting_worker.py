@@ -3,8 +3,8 @@
 ``python -m benchmarks.waiting_worker LEVEL SINK REQUESTS BLOCKS`` runs BLOCKS times, in an order that changes, a block
 of a bare app, of another one, of one that is recorded at the LEVEL (``metadata`` or ``bodies``) for the SINK (``null``,
 ``sqlite`` or a URL), and of one whose thread is at rest, as its batches are due in an hour. Requests arrive at about
-half of what the bare app can do, and REQUESTS of each block count. It prints one line of JSON: the 99th percentiles of
-the quietest block of each.
+a third of what the bare app can do, and REQUESTS of each block count. It prints one line of JSON: the 99th percentiles
+of the quietest block of each.
 """
 
 from __future__ import annotations
