@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+from types import ModuleType
 
 import pytest
 
 from support.children import in_child
-from tollkeeper.forks import ForkLock
+from tollkeeper.forks import ForkLock, is_to_fork
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork"),
@@ -97,3 +99,26 @@ def test_it_keeps_nobody_alive() -> None:
     lock.renew()
     with lock:
         pass
+
+
+@pytest.mark.parametrize(
+    ("is_to", "what"),
+    [
+        (True, {"worker_id": 0, "mule_id": 0, "i_am_the_spooler": None, "opt": {"master": True}}),
+        (True, {"worker_id": 0}),
+        (False, {"worker_id": 1, "mule_id": 0, "i_am_the_spooler": None, "opt": {"master": True}}),
+        (False, {"worker_id": 0, "mule_id": 1, "i_am_the_spooler": None, "opt": {"master": True}}),
+        (False, {"worker_id": 0, "mule_id": 0, "i_am_the_spooler": True, "opt": {"master": True}}),
+        (False, {"worker_id": 0, "opt": {"py-call-uwsgi-fork-hooks": True}}),
+        (False, {}),
+    ],
+)
+def test_only_the_process_of_uwsgi_that_makes_the_others_is_to_fork(
+    monkeypatch: pytest.MonkeyPatch, *, is_to: bool, what: dict[str, object]
+) -> None:
+    assert not is_to_fork()
+    uwsgi = ModuleType("uwsgi")
+    for name, value in what.items():
+        setattr(uwsgi, name, value if name == "opt" else lambda value=value: value)
+    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    assert is_to_fork() == is_to

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ForkLock", "call_at_fork"]
+__all__ = ["ForkLock", "call_at_fork", "is_to_fork"]
 
 FORK_WAIT_SECONDS = 1.0
 
@@ -23,6 +24,18 @@ def call_at_fork(**methods: Callable[[], None]) -> None:
     if hasattr(os, "register_at_fork"):
         hooks = {moment: partial(_call, weakref.WeakMethod(method)) for moment, method in methods.items()}
         os.register_at_fork(**hooks)
+
+
+def is_to_fork() -> bool:
+    """Whether this is the process of uWSGI that loads the app, and is to make its workers from that without our hooks.
+
+    It forks from C, past what Python does to get its locks ready for that. If a thread runs Python at that moment, then
+    no worker ever does (https://github.com/unbit/uwsgi/issues/2387): a process that is to fork should start none.
+    """
+    uwsgi: Any = sys.modules.get("uwsgi")
+    if not hasattr(uwsgi, "worker_id") or "py-call-uwsgi-fork-hooks" in getattr(uwsgi, "opt", ()):
+        return False
+    return not any(getattr(uwsgi, who, bool)() for who in ("worker_id", "mule_id", "i_am_the_spooler"))
 
 
 class ForkLock:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from tollkeeper.capture.delivery import build_each, send_until_taken
 from tollkeeper.capture.pace import breathe
-from tollkeeper.forks import call_at_fork
+from tollkeeper.forks import call_at_fork, is_to_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -189,7 +189,7 @@ class Queue(Generic[Item]):
                 return True
             self._flush_to = target
             self._nudges += 1
-        self._start()
+        self._start(asked=True)
         self._wake.set()
         with self._settled_now:
             seconds = self._limits.shutdown_seconds if timeout is None else timeout
@@ -253,7 +253,10 @@ class Queue(Generic[Item]):
                 errors=self._log.counts(),
             )
 
-    def _start(self) -> None:
+    def _start(self, *, asked: bool = False) -> None:
+        if is_to_fork() and not asked:
+            self._log.tell("thread", "Under uWSGI its master sends only what is flushed: docs/capture.md says why.")
+            return
         with self._lock:
             if self._thread is not None or self._closing:
                 return
