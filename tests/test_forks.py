@@ -102,23 +102,23 @@ def test_it_keeps_nobody_alive() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_to", "what"),
+    ("is_to", "worker", "master", "processes"),
     [
-        (True, {"worker_id": 0, "mule_id": 0, "i_am_the_spooler": None, "opt": {"master": True}}),
-        (True, {"worker_id": 0}),
-        (False, {"worker_id": 1, "mule_id": 0, "i_am_the_spooler": None, "opt": {"master": True}}),
-        (False, {"worker_id": 0, "mule_id": 1, "i_am_the_spooler": None, "opt": {"master": True}}),
-        (False, {"worker_id": 0, "mule_id": 0, "i_am_the_spooler": True, "opt": {"master": True}}),
-        (False, {"worker_id": 0, "opt": {"py-call-uwsgi-fork-hooks": True}}),
-        (False, {}),
+        (True, 0, "this", 1),  # the master, while it loads the app
+        (True, 0, None, 2),  # without one, the first of two workers, which makes the other
+        (False, 0, None, 1),
+        (False, 1, "another", 2),
+        (False, 0, "another", 2),  # a mule, a spooler, or a child of the app's own
     ],
 )
 def test_only_the_process_of_uwsgi_that_makes_the_others_is_to_fork(
-    monkeypatch: pytest.MonkeyPatch, *, is_to: bool, what: dict[str, object]
+    monkeypatch: pytest.MonkeyPatch, *, is_to: bool, worker: int, master: str | None, processes: int
 ) -> None:
     assert not is_to_fork()
     uwsgi = ModuleType("uwsgi")
-    for name, value in what.items():
-        setattr(uwsgi, name, value if name == "opt" else lambda value=value: value)
     monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    assert not is_to_fork(), "it is another module of that name"
+    pid = {"this": os.getpid(), "another": os.getpid() + 1, None: 0}[master]
+    for name, value in {"masterpid": lambda: pid, "worker_id": lambda: worker, "numproc": processes}.items():
+        setattr(uwsgi, name, value)
     assert is_to_fork() == is_to

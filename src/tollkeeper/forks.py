@@ -27,15 +27,16 @@ def call_at_fork(**methods: Callable[[], None]) -> None:
 
 
 def is_to_fork() -> bool:
-    """Whether this is the process of uWSGI that loads the app, and is to make its workers from that without our hooks.
+    """Whether this is the process of uWSGI that loads the app, and is to make the others from that.
 
     It forks from C, past what Python does to get its locks ready for that. If a thread runs Python at that moment, then
     no worker ever does (https://github.com/unbit/uwsgi/issues/2387): a process that is to fork should start none.
     """
     uwsgi: Any = sys.modules.get("uwsgi")
-    if not hasattr(uwsgi, "worker_id") or "py-call-uwsgi-fork-hooks" in getattr(uwsgi, "opt", ()):
+    if not hasattr(uwsgi, "masterpid") or uwsgi.worker_id():
         return False
-    return not any(getattr(uwsgi, who, bool)() for who in ("worker_id", "mule_id", "i_am_the_spooler"))
+    master = uwsgi.masterpid()
+    return bool(master == os.getpid() if master else uwsgi.numproc > 1)
 
 
 class ForkLock:

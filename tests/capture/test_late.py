@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -193,6 +196,24 @@ def test_a_fork_past_the_hooks_of_python_is_noticed(sink: Collected) -> None:
         q._unhooked, q._process = True, q._process - 1  # as in a child of uWSGI
         q.hand(Weighed(9))
         assert q.stats().captured == 1
+        assert q.flush(20)
+        assert sink.numbers == [9]
+
+
+def test_what_uwsgi_observes_before_it_forks_is_dropped(sink: Collected, monkeypatch: pytest.MonkeyPatch) -> None:
+    uwsgi = ModuleType("uwsgi")
+    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    pid, worker = os.getpid(), 0
+    for name, value in {"masterpid": lambda: pid, "worker_id": lambda: worker}.items():
+        setattr(uwsgi, name, value)
+    with queue(sink) as q:
+        hand_all(q, range(3))
+        q.put(Weighed(3), 1)
+        assert q.stats().dropped == {"uwsgi_master": 4}
+        assert q.flush(20)
+        assert q._thread is None
+        worker = 1
+        q.hand(Weighed(9))
         assert q.flush(20)
         assert sink.numbers == [9]
 

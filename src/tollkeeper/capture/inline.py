@@ -49,7 +49,7 @@ class InlineQueue(Queue[Item]):
             pass
         return not (self._items or self._in_hand)
 
-    def _start(self, **_: object) -> None:
+    def _start(self) -> None:
         """Start no thread."""
 
     def _run(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from typing import Any, Protocol, TypeVar
 
@@ -37,8 +36,8 @@ class LateQueue(Queue[Item]):
 
     def hand(self, item: Weighs) -> None:
         """Queue an item soon, in the order of what was handed over; never blocks on delivery, never raises."""
-        if self._unhooked and self._process != os.getpid():
-            self._reset()
+        if self._unhooked and self._is_to_fork():
+            return
         fresh = self._fresh
         fresh.append(item)
         # Who closes sets that first, and puts what waits here after it: one of the two sees this item.

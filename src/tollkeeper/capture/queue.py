@@ -122,8 +122,8 @@ class Queue(Generic[Item]):
 
     def put(self, item: Item, size: int) -> None:
         """Queue an item of ``size`` bytes, or count it as dropped; never blocks on delivery, never raises."""
-        if self._unhooked and self._process != os.getpid():
-            self._reset()
+        if self._unhooked and self._is_to_fork():
+            return
         self._lock.acquire()  # not by "with", which takes twice as long
         try:
             if self._accepted < self._look_at and self._bytes + size < self._look_at_bytes:
@@ -167,6 +167,14 @@ class Queue(Generic[Item]):
                 self._wake.set()
         return None
 
+    def _is_to_fork(self) -> bool:
+        """Start anew in a child that was forked past our hooks; drop what is observed where that is to happen."""
+        if self._process != os.getpid():
+            self._reset()
+        if dropped := is_to_fork():  # there may be no thread to send it, and each child would find it waiting
+            self.lost("uwsgi_master")
+        return dropped
+
     def lost(self, reason: str) -> None:
         """Count something that was observed and not queued."""
         with self._lock:
@@ -189,7 +197,7 @@ class Queue(Generic[Item]):
                 return True
             self._flush_to = target
             self._nudges += 1
-        self._start(asked=True)
+        self._start()
         self._wake.set()
         with self._settled_now:
             seconds = self._limits.shutdown_seconds if timeout is None else timeout
@@ -253,10 +261,7 @@ class Queue(Generic[Item]):
                 errors=self._log.counts(),
             )
 
-    def _start(self, *, asked: bool = False) -> None:
-        if is_to_fork() and not asked:
-            self._log.tell("thread", "Under uWSGI its master sends only what is flushed: docs/capture.md says why.")
-            return
+    def _start(self) -> None:
         with self._lock:
             if self._thread is not None or self._closing:
                 return

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tollkeeper.errors import ConfigurationError, SinkError
 from tollkeeper.folders.files import Files
-from tollkeeper.forks import call_at_fork
+from tollkeeper.forks import call_at_fork, is_to_fork
 from tollkeeper.leases.book import Book
 from tollkeeper.leases.shelf import Shelf
 
@@ -107,6 +107,9 @@ class Desk:
 
     def ask(self, key: CallKey, units: int, waiter: Waiter | None) -> bool:
         """Have the service asked about calls of a key, and tell the waiter; False when it will not be told."""
+        if is_to_fork():  # there may be no thread to ask
+            self.down = True
+            return False
         with self.lock:
             if self._closing or (key not in self._asked and not self.book.want(key, units)):
                 return False

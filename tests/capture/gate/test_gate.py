@@ -16,6 +16,7 @@ from tollkeeper.capture.gate.gate import UNDECIDED, Gate
 from tollkeeper.errors import SinkError
 from tollkeeper.events.lease import Denial, Grant, LeaseAnswer, LeaseRequest
 from tollkeeper.folders.files import Files
+from tollkeeper.leases.lease import UNCOUNTED
 from tollkeeper.leases.ledger import Ledger
 from tollkeeper.log import QuietLog
 
@@ -426,6 +427,23 @@ def test_a_fork_that_passes_the_hooks_by_is_noticed(
     gate._desk.process = 1
     assert gate.admit(KEY, MICRO).counted
     assert len(bank.takes) == 2
+
+
+def test_where_uwsgi_is_to_fork_no_thread_asks_and_calls_are_undecided(
+    gates: Callable[..., Gate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uwsgi = ModuleType("uwsgi")
+    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    pid, worker = os.getpid(), 0
+    for name, value in {"masterpid": lambda: pid, "worker_id": lambda: worker}.items():
+        setattr(uwsgi, name, value)
+    bank = Bank()
+    gate = gates(bank)
+    assert gate.admit(KEY, MICRO) == UNCOUNTED
+    assert gate._desk._thread is None
+    pid, worker, gate._desk.process = 0, 1, 0  # as in a worker
+    assert gate.admit(KEY, MICRO).counted
+    assert len(bank.takes) == 1
 
 
 def in_a_child(path: Path) -> None:
