@@ -1,23 +1,25 @@
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from benchmarks.capture_app import Watched, make_app
 from benchmarks.capture_ours import tollkeeper
 from benchmarks.database import VARIABLE
-from benchmarks.waiting_worker import NEVER, measure_waiting, paced_block
+from benchmarks.waiting_worker import NEVER, TRIES, measure_waiting, paced_block, stolen
 
 from benchmarks import waiting
 from support.servers.postgresql import postgresql
+from tollkeeper.capture.queue import QueueLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    import pytest
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from flask import Flask
 
@@ -78,14 +80,68 @@ def test_postgresql_is_measured_where_one_is_named(monkeypatch: pytest.MonkeyPat
     assert VARIABLE in row.note
     monkeypatch.setenv(VARIABLE, postgresql().url)
     rows = [row for row in waiting.measure_waiting(quick=True) if "PostgreSQL" in row.what]
-    assert len(rows) == 4
+    assert len(rows) == 6
     assert all(row.ratio for row in rows)
 
 
-def test_what_keeps_a_process_busy_shows_where_it_is_and_nowhere_else() -> None:
-    apps = {"bare": Watched(make_app()), "slow": Watched(slow_app(*[0.05] * 1000))}
-    figures = measure_waiting(apps, 5, 3)
+BATCH = QueueLimits().batch_events
+SPELL = 200
+
+
+def measured(app: Flask, spells: int = 1, **more: Any) -> dict[str, Any]:
+    return measure_waiting({"bare": Watched(make_app()), "it": Watched(app)}, set(), SPELL, spells, seed=1, **more)
+
+
+@pytest.mark.parametrize("place", [0, 90, 180])
+def test_what_holds_a_process_up_once_a_spell_shows_wherever_it_falls(place: int) -> None:
+    once = [*[0.0] * (BATCH + place), 0.4, *[0.0] * (SPELL - place - 1)]
+    figures = measured(slow_app(*once * 2), lost=lambda: 0)["p99"].values()
+    assert all(found["it"][0] > 200_000 for found in figures)
+    assert any(found["bare"][0] < 200_000 for found in figures)  # the machine may hold it up as well, once
+
+
+@pytest.mark.parametrize("every", [50, 10])
+def test_what_holds_a_few_of_its_requests_up_shows(every: int) -> None:
+    often = [0.02 if number % every == 7 else 0.0 for number in range(SPELL)]
+    figures = measured(slow_app(*([0.0] * BATCH + often) * 2), lost=lambda: 0)
     assert figures["gap"] > 0
     for arrivals in ("evenly", "at random"):
-        found = figures["p99"][arrivals]
-        assert found["slow"] > 50_000 > found["bare"]
+        assert figures["p99"][arrivals]["it"][0] > 15_000
+
+
+def test_a_spell_in_which_the_machine_was_lost_is_done_again() -> None:
+    count = itertools.count()
+    figures = measured(make_app(), 2, lost=lambda: next(count) // 2)  # it grows after each spell, not in it
+    assert figures["again"] == 0
+    count = itertools.count()
+    figures = measured(make_app(), 2, lost=lambda: next(count))
+    assert figures["again"] == (TRIES - 1) * 2 * 2 * 2
+    for arrivals in ("evenly", "at random"):
+        assert {name: len(found) for name, found in figures["p99"][arrivals].items()} == {"bare": 2, "it": 2}
+
+
+def test_what_was_stolen_is_read_where_the_kernel_counts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stolen() >= 0
+    stat = tmp_path / "stat"
+    monkeypatch.setattr("benchmarks.waiting_worker.STAT", stat)
+    assert stolen() == 0
+    stat.write_text("cpu  1 2 3 4 5 6 7 88 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n")
+    assert stolen() == 88
+
+
+@pytest.mark.parametrize("level", ["metadata", "bodies"])
+def test_what_is_to_rest_does_for_a_whole_spell_or_the_measurement_fails(tmp_path: Path, level: str) -> None:
+    apps = {"it": tollkeeper(level, config=NEVER)(tmp_path)}
+    figures = measure_waiting(apps, {"it"}, 1_000, 1, seed=1, lost=lambda: 0)
+    assert figures["p99"]["evenly"]["it"][0] > 0
+    apps = {"it": tollkeeper(level)(tmp_path)}
+    with pytest.raises(RuntimeError, match="was to rest"):
+        measure_waiting(apps, {"it"}, 1_000, 1, seed=1, lost=lambda: 0)
+
+
+def test_the_interval_of_a_median_narrows_around_it() -> None:
+    chance = random.Random(1)
+    few, many = ([chance.gauss(1.1, 0.2) for _ in range(count)] for count in (10, 1_000))
+    (low, high), (least, most) = waiting.interval(few), waiting.interval(many)
+    assert low < least < 1.1 < most < high
+    assert most - least < 0.05
