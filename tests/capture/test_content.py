@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from support.growth import grows_linearly
 from tollkeeper.capture.content import KEPT, Content, is_kept, read_content
 from tollkeeper.capture.json_prefix import MAX_DEPTH
+from tollkeeper.capture.json_value import read_utf8
 from tollkeeper.capture.redact import Redactor
 
 JSON = "application/json"
@@ -80,6 +81,26 @@ def test_the_owner_chooses_the_types() -> None:
 @given(documents)
 def test_json_is_decoded(document: Any) -> None:
     assert read(json.dumps(document).encode()) == Content("json", document, truncated=False)
+
+
+@given(documents, st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=2)), max_size=2))
+def test_json_is_read_the_same_with_and_without_a_text_in_between(
+    document: Any, damage: list[tuple[int, bytes]]
+) -> None:
+    data = json.dumps(document, ensure_ascii=False).encode()
+    for at, put in damage:
+        data = data[:at] + put + data[at + 1 :]
+    for charset in ("", "; charset=utf-8", "; charset=latin-1", "; charset=utf-16"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tollkeeper.capture.content.read_utf8", lambda _: None)
+            expected = read(data, JSON + charset)
+        assert read(data, JSON + charset) == expected
+
+
+def test_json_that_is_nested_too_deep_is_not_read_at_once() -> None:
+    assert read_utf8(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH) is not None
+    assert read_utf8(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1)) is None
+    assert read_utf8(b"null") == (None, True)
 
 
 @given(documents, st.sampled_from(["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"]))

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from msgspec import Struct
 
-from tollkeeper.capture.json_value import read_json
+from tollkeeper.capture.json_value import read_json, read_utf8
 
 if TYPE_CHECKING:
     from tollkeeper.capture.redact import Redactor
@@ -86,11 +86,10 @@ def read_content(data: bytes, content_type: str, encoding: str, *, truncated: bo
         return None
     data, more = _unpacked(data, encoding.strip().lower(), limit)
     cut = truncated or more
+    if kind == "json" and not cut and (found := read_utf8(data)):
+        return Content("json", found[0], truncated=False)
     charset = _charset(data, content_type, kind, cut=cut)
-    if charset is None:
-        return None
-    text = codecs.getincrementaldecoder(charset)("replace").decode(data, not cut)
-    if not text:
+    if charset is None or not (text := codecs.getincrementaldecoder(charset)("replace").decode(data, not cut)):
         return None
     if kind in {"json", "lines"} or LOOKS_LIKE_JSON.match(text):
         found = read_json(text, cut=cut, lines=kind == "lines")

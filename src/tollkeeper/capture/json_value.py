@@ -11,7 +11,7 @@ import msgspec
 
 from tollkeeper.capture.json_prefix import MAX_DEPTH, close_json
 
-__all__ = ["read_json"]
+__all__ = ["read_json", "read_utf8"]
 
 SURROGATES = re.compile(
     r"\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(\\u[dD][89a-fA-F][\da-fA-F]{2})|\\.", re.DOTALL
@@ -28,6 +28,19 @@ def read_json(text: str, *, cut: bool, lines: bool) -> tuple[Any, bool] | None:
     """
     found = None if lines else _read(text, cut=cut)
     return found or _read(_listed(text, cut=cut), cut=cut)
+
+
+def read_utf8(data: bytes) -> tuple[Any, bool] | None:
+    """Return what ``read_json`` does for most bodies, without making a text of them first; None for all others.
+
+    Most are whole, strict JSON in UTF-8, and not too deep.
+    """
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+        return None
+    try:
+        return _decode(data), True
+    except (ValueError, RecursionError):
+        return None
 
 
 def _read(text: str, *, cut: bool) -> tuple[Any, bool] | None:

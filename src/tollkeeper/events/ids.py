@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 
 __all__ = ["first_record_id", "id_from_hash", "new_id", "record_id", "record_time"]
 
@@ -61,4 +60,5 @@ def _record(prefix: str, time_us: int, noise: int) -> str:
 def _uuid(milliseconds: int, noise: int, *, version: int) -> str:
     value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | noise
     value = value & ~(0xF << 76) | version << 76
-    return str(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62))
+    digits = f"{value & ~(0x3 << 62) | 0x2 << 62:032x}"  # not by uuid.UUID, which takes three times as long
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
