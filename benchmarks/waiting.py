@@ -30,7 +30,6 @@ VARIANTS = {
 BUDGET = Budget(1.1)
 BARE, RESTING = "the bare app in the same process", "its thread at rest"
 
-
 # What is set beside what: the noise of the method, the thread, and all of Tollkeeper.
 COMPARED = [
     ("at rest again", "at rest", RESTING, None),
