@@ -58,7 +58,16 @@ def test_the_next_slice_begins_when_a_request_is_over(clock: Clock) -> None:
 
 def test_or_when_none_has_come_for_a_while(clock: Clock) -> None:
     assert after(clock, [1]) == clock.now
-    assert clock.pauses == [0.0002, 0.0004]
+    assert clock.pauses == [0.0002, 0.0004, 0.0008, 0.0016, 0.0032]
+
+
+@pytest.mark.parametrize("gap", [0.0006, 0.001, 0.0015, 0.002, 0.003, 0.006])
+def test_no_slice_begins_but_after_an_answer_down_to_160_requests_a_second(clock: Clock, gap: float) -> None:
+    clock.now = began = 0.0
+    for _ in range(100):
+        before = clock.now = began + 0.0002  # what it takes to make an event
+        began = breathe(began, lambda: int(clock.now / gap), 10**9, lambda: False, LATER)
+        assert int(began / gap) > int(before / gap)
 
 
 def test_one_pause_is_enough_when_leisure_is_over(clock: Clock) -> None:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["breathe"]
 
-PAUSES_SECONDS = (0.0002, 0.0004)  # few: to be woken up takes as long as to make an event
+# Few, as to be woken up takes as long as to make an event, and as long as that they meet the next answer where 160 come
+# a second: so each event is made after an answer, and none when a request may be on its way.
+PAUSES_SECONDS = (0.0002, 0.0004, 0.0008, 0.0016, 0.0032)
 LEISURE, ENOUGH = 0.2, 0.5
 GROWTH = 50
 
@@ -24,7 +26,7 @@ def breathe(
 
     Only one thread runs Python at a time, and a request that arrives in the middle of a slice waits for the rest of it.
     When one has just been answered, the next is seldom there yet. So a slice begins when ``waiting`` has grown, which
-    says how many requests are to be delivered, or after 0.6 ms in which it has not.
+    says how many requests are to be delivered, or after 6 ms in which it has not.
 
     Nobody waits for that after ``leisure_until`` (``monotonic``), or when a fifth of the ``room`` is taken, from where
     on slices grow; and there are no pauses at all when it is half full, or while it is ``hurried``.
