@@ -12,7 +12,7 @@ from support.receiver import Receiver
 from support.servers.mariadb import mariadb
 from support.usage import make_events
 from tollkeeper import unhurried
-from tollkeeper.capture.delivery import send_until_taken
+from tollkeeper.capture.queue import Queue, QueueLimits
 from tollkeeper.embedded import embed
 from tollkeeper.log import QuietLog
 from tollkeeper.sinks.mysql import MySQLSink
@@ -71,12 +71,19 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return taken
 
 
-def test_a_sink_is_handed_a_batch_with_pauses(pauses: list[float]) -> None:
-    def send(batch: Sequence[UsageEvent]) -> None:
-        assert [event.id for event in batch] == [str(number) for number in range(20)]
+def test_a_sink_is_handed_a_batch_with_pauses_but_at_the_end(pauses: list[float]) -> None:
+    sent: list[str] = []
 
-    assert send_until_taken(send, make_events(20), lambda _: False, 0.1, QuietLog()) is None
-    assert len(pauses) == 20
+    def send(batch: Sequence[UsageEvent]) -> None:
+        sent.extend([event.id for event in batch])
+
+    queue = Queue(lambda event: event, send, lambda: None, QueueLimits(flush_seconds=3600), QuietLog())
+    for put, ended in ((range(20), queue.flush), (range(20, 40), queue.close)):
+        for event in make_events(40)[put.start : put.stop]:
+            queue.put(event, 1)
+        assert ended(5)
+        assert sent == [str(number) for number in range(put.stop)]
+        assert len(pauses) == 20
 
 
 def test_what_the_driver_of_mysql_writes_of_each_row_has_pauses(pauses: list[float]) -> None:

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from tollkeeper.errors import SinkError
-from tollkeeper.unhurried import Unhurried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,7 +63,7 @@ def send_until_taken(
     while events:
         after = 0.0
         try:
-            send(Unhurried(events))
+            send(events)
             break
         except SinkError as error:
             failures += 1

@@ -18,6 +18,7 @@ from msgspec import Struct
 from tollkeeper.capture.delivery import build_each, send_until_taken
 from tollkeeper.capture.pace import breathe
 from tollkeeper.forks import call_at_fork, is_to_fork
+from tollkeeper.unhurried import Unhurried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -116,8 +117,7 @@ class Queue(Generic[Item]):
         self._refused = self._sent = self._excluded = self._retries = 0
         self._dropped: defaultdict[str, int] = defaultdict(int)
         self._accepted = self._settled = self._flush_to = 0
-        self._look_at = self._look_at_bytes = 0
-        self._nudges = self._attempt_after = 0
+        self._look_at = self._look_at_bytes = self._nudges = self._attempt_after = 0
         self._taken_at = time.monotonic()
 
     def put(self, item: Item, size: int) -> None:
@@ -250,11 +250,10 @@ class Queue(Generic[Item]):
     def stats(self) -> Stats:
         """Count what became of everything so far, consistent in itself."""
         with self._lock:
-            queued = len(self._items) + self._in_hand
             return Stats(
                 captured=self._accepted + self._refused,
                 sent=self._sent,
-                queued=queued,
+                queued=len(self._items) + self._in_hand,
                 excluded=self._excluded,
                 retries=self._retries,
                 dropped=dict(self._dropped),
@@ -380,7 +379,8 @@ class Queue(Generic[Item]):
 
     def _send_once(self, events: list[UsageEvent]) -> None:
         self._attempt_after = self._nudges
-        self._rejected = self._send(events) or 0
+        # At the end there is no time to let others run: where threads go on and on, each turn lasts for milliseconds.
+        self._rejected = self._send(events.copy() if self._closing else Unhurried(events)) or 0
 
     def _retry(self, seconds: float) -> bool:
         """Wait before a retry, shorter when somebody flushes; False when the time to shut down is over."""
