@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import subprocess
@@ -13,9 +14,10 @@ import msgspec
 from msgspec import Struct
 
 from benchmarks.database import HOW_TO_GET_POSTGRESQL, VARIABLE, database
-from benchmarks.table import Budget, Row, beside
+from benchmarks.table import Budget, Row
+from benchmarks.waiting_worker import ARRIVALS, LOADS
 
-__all__ = ["interval", "measure_waiting"]
+__all__ = ["Spells", "calm", "interval", "measure_waiting"]
 
 ROOT = Path(__file__).parents[1]
 WORKER = "benchmarks.waiting_worker"
@@ -36,20 +38,23 @@ COMPARED = [
     ("at work", "at rest", RESTING, BUDGET),
     ("at work", "bare", BARE, None),
 ]
-SEED, DRAWS = 4711, 2_000
+SEED, DRAWS = 4711, 400
+
+Spells = list[list[int]]
+"""What each request took in each of some spells, in microseconds."""
 
 
 class _Figures(Struct, frozen=True):
-    """What a worker prints, in microseconds: a 99th percentile for each spell; ``again`` counts the lost ones."""
+    """What a worker prints, in microseconds, by load, by how requests arrive and by app."""
 
-    gap: float
+    one: float
     again: int
-    p99: dict[str, dict[str, list[float]]]
+    taken: dict[str, dict[str, dict[str, Spells]]]
 
 
 def measure_waiting(*, quick: bool) -> list[Row]:
     """Run every variant in processes of its own, by turns."""
-    rounds, requests, spells = (1, 20, 1) if quick else (4, 1_000, 5)
+    rounds, requests, spells = (1, 20, 1) if quick else (4, 1_000, 2)
     found: dict[tuple[str, str], list[_Figures]] = {}
     for turn in range(rounds):
         for variant, name in VARIANTS.items():
@@ -69,22 +74,46 @@ def measure_waiting(*, quick: bool) -> list[Row]:
 
 def _rows(name: str, rounds: list[_Figures]) -> list[Row]:
     rows = []
-    for one, other, shown, budget in COMPARED:
-        for arrivals in rounds[0].p99:
-            ours, theirs = ([p99 for found in rounds for p99 in found.p99[arrivals][app]] for app in (one, other))
-            low, high = interval([mine / its for mine, its in zip(ours, theirs, strict=True)])
+    for load, (gaps, _) in LOADS.items():
+        for (one, other, shown, budget), arrivals in itertools.product(COMPARED, ARRIVALS):
+            ours, theirs = (
+                [spell for found in rounds for spell in found.taken[load][arrivals][app]] for app in (one, other)
+            )
+            low, high = interval(ours, theirs)
             what = "nothing but the noise of the method" if one == "at rest again" else "Tollkeeper"
-            note = f"{low:.2f} to {high:.2f}; {1e6 / median(found.gap for found in rounds):,.0f} requests/s"
-            title = f"p99 of requests that arrive {arrivals}: {what}, {name}"
-            rows.append(beside(title, ours, shown, theirs, unit="µs", budget=budget, note=note))
+            row = Row(
+                what=f"p99 at {load} of the load, {arrivals}: {what}, {name}",
+                figure=_p99(calm(ours)),
+                unit="µs",
+                peer=shown,
+                peer_figure=_p99(calm(theirs)),
+                ratio=_ratio(ours, theirs),
+                budget=budget,
+                note=f"{low:.2f} to {high:.2f}; {1e6 / (gaps * median(found.one for found in rounds)):,.0f} requests/s",
+            )
+            rows.append(row)
     return rows
 
 
-def interval(ratios: list[float]) -> tuple[float, float]:
-    """Between what their median lies in nine of ten cases, by drawing from them again and again (the bootstrap)."""
+def calm(spells: Spells) -> list[int]:
+    """All requests of the calmer half of the spells: of those whose own 99th percentile is the least."""
+    return list(itertools.chain(*sorted(spells, key=_p99)[: (len(spells) + 1) // 2]))
+
+
+def _ratio(ours: Spells, theirs: Spells) -> float:
+    return _p99(calm(ours)) / max(1, _p99(calm(theirs)))
+
+
+def _p99(taken: list[int]) -> int:
+    return sorted(taken)[int(0.99 * (len(taken) - 1))]
+
+
+def interval(ours: Spells, theirs: Spells) -> tuple[float, float]:
+    """Between what the ratio lies in nine of ten cases, by drawing from the turns again and again (the bootstrap)."""
     chance = random.Random(SEED)
-    medians = sorted(median(chance.choices(ratios, k=len(ratios))) for _ in range(DRAWS))
-    return medians[DRAWS // 20], medians[-DRAWS // 20]
+    draws = [chance.choices(range(len(ours)), k=len(ours)) for _ in range(DRAWS)]
+    ratios = sorted(_ratio([ours[turn] for turn in draw], [theirs[turn] for turn in draw]) for draw in draws)
+    return ratios[DRAWS // 20], ratios[-DRAWS // 20]
 
 
 def _run(level: str, sink: str, *numbers: int) -> _Figures | None:

@@ -3,13 +3,14 @@
 ``python -m benchmarks.waiting_worker LEVEL SINK REQUESTS SPELLS SEED`` runs SPELLS times, in an order that changes, a
 spell of REQUESTS to a bare app, to one that is recorded at the LEVEL (``metadata`` or ``bodies``) for the SINK
 (``null``, ``sqlite`` or a URL), to one whose thread is at rest, as its batches are due in an hour, and to another one
-of those. Requests arrive at about a third of what the bare app can do. It prints one line of JSON: the 99th
-percentile of each spell of each app, and how many spells were done again.
+of those; all that at each of the LOADS. It prints one line of JSON: what each request took, in microseconds, by load,
+by how they arrive, by app and by spell; what one takes that has the process to itself; how many spells were done again.
 """
 
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import random
 import sys
@@ -31,10 +32,14 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "measure_waiting", "paced_block", "stolen"]
 
+Taken = dict[str, dict[str, dict[str, list[list[int]]]]]
+
 LEISURE = 1_000_000
 """Nanoseconds between requests that never meet."""
 NEVER = {"TOLLKEEPER_FLUSH_SECONDS": 3600.0, "TOLLKEEPER_BATCH_EVENTS": 10_000}
 ARRIVALS = ("evenly", "at random")
+LOADS = {"a third": (2, 1.0), "a tenth": (20 / 3, 0.4)}
+"""Of what the bare app can do, about: how many times as far apart as one takes they come; the share of a spell."""
 STAT = Path("/proc/stat")
 TRIES = 4
 """How often a spell is done, until the machine was ours for all of it."""
@@ -74,38 +79,41 @@ def measure_waiting(
     seed: int,
     lost: Callable[[], int] = stolen,
 ) -> dict[str, Any]:
-    """The 99th percentiles of each app in microseconds, one a spell, by how requests arrive, and the gap between them.
+    """What each request took, in microseconds: ``taken[load][arrivals][app][spell]``, and what ``one`` takes.
 
-    They arrive twice as far apart as one of the first app takes that has the process to itself, with the time to wake
-    up. Before each spell come as many as fill a batch, which is what a thread then has to deliver; of the ``resting``
-    apps they are flushed first. A spell in which ``lost`` has grown is done again, a few times.
+    That is one of the first app which has the process to itself, with the time to wake up. Before each spell come as
+    many as fill a batch, which is what a thread then has to deliver; of the ``resting`` apps they are flushed first. A
+    spell in which ``lost`` has grown is done again, a few times; ``again`` counts that.
     """
     first = next(iter(apps.values())).app
-    gap = int(2000 * percentile(paced_block(first, requests // 5 + 1, LEISURE), 0.5))
-    found: dict[str, dict[str, list[float]]] = {arrivals: {name: [] for name in apps} for arrivals in ARRIVALS}
+    one = percentile(paced_block(first, requests // 5 + 1, LEISURE), 0.5)
+    taken: Taken = {load: {arrivals: {name: [] for name in apps} for arrivals in ARRIVALS} for load in LOADS}
     order = random.Random(seed)
     again = 0
-    for _ in range(spells):
-        for arrivals in ARRIVALS:
-            moments = order.random()  # the same ones for each app
-            for name in order.sample(list(apps), len(apps)):
-                for attempt in range(TRIES):
-                    chance = random.Random(moments) if arrivals == "at random" else None
-                    for _ in range(QueueLimits().batch_events):  # all, however long it takes
-                        call(apps[name].app)
-                    if name in resting:
-                        settle(apps[name])
-                    before = lost()
-                    taken = paced_block(apps[name].app, requests, gap, chance)
-                    whole = lost() == before
-                    if name in resting and _delivers(apps[name].app, requests):
-                        raise RuntimeError(f"The thread that was to rest has delivered: {name}.")
-                    settle(apps[name])
-                    if whole or attempt == TRIES - 1:
-                        found[arrivals][name].append(percentile(taken, 0.99))
-                        break
-                    again += 1
-    return {"gap": gap / 1000, "again": again, "p99": found}
+    for _, (load, (gaps, share)), arrivals in itertools.product(range(spells), LOADS.items(), ARRIVALS):
+        moments = order.random()  # the same ones for each app
+        for name in order.sample(list(apps), len(apps)):
+            for attempt in range(TRIES):
+                chance = random.Random(moments) if arrivals == "at random" else None
+                _prepare(apps[name], rests=name in resting)
+                before = lost()
+                spell = paced_block(apps[name].app, int(requests * share), int(gaps * one * 1000), chance)
+                whole = lost() == before
+                if name in resting and _delivers(apps[name].app, len(spell)):
+                    raise RuntimeError(f"The thread that was to rest has delivered: {name}.")
+                settle(apps[name])
+                if whole or attempt == TRIES - 1:
+                    taken[load][arrivals][name].append([nanoseconds // 1000 for nanoseconds in spell])
+                    break
+                again += 1
+    return {"one": one, "again": again, "taken": taken}
+
+
+def _prepare(watched: Watched, *, rests: bool) -> None:
+    for _ in range(QueueLimits().batch_events):  # all, however long it takes
+        call(watched.app)
+    if rests:
+        settle(watched)
 
 
 def _delivers(app: Flask, requests: int) -> bool:

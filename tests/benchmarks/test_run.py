@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -35,10 +36,10 @@ def test_quick_capture_measures_ours_and_says_which_peers_are_missing(tmp_path: 
 def test_quick_waiting_sets_the_thread_at_work_beside_the_thread_at_rest(tmp_path: Path) -> None:
     done = run(tmp_path, "--quick", "--only", "waiting")
     assert done.returncode == 0, done.stderr
-    for arrivals in ("evenly", "at random"):
+    for load, arrivals in product(("a third", "a tenth"), ("evenly", "at random")):
         for what in ("nothing but the noise of the method", "Tollkeeper"):
-            assert f"p99 of requests that arrive {arrivals}: {what}, metadata, SQLite" in done.stdout
-    assert done.stdout.count("its thread at rest") == 16
+            assert f"p99 at {load} of the load, {arrivals}: {what}, metadata, SQLite" in done.stdout
+    assert done.stdout.count("its thread at rest") == 32
     assert "round 1 of 1: metadata, SQLite" in done.stderr
 
 
